@@ -1,0 +1,452 @@
+/*
+ * KVM dirty page tracking by dirty rings
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every vCPU has a ring (dirty-ring.c).  Three parties empty them, each in
+ * its own thread, all under the tracker lock and none needing the BQL:
+ *
+ *   the reaper        rings that are half full, while guest memory is logged
+ *   a vCPU            its own ring, when that was full and KVM_RUN returned
+ *   a dirty log sync  all rings; also before a slot or a vCPU goes away
+ *
+ * The lock is held from the harvest until publication.  So whoever takes it
+ * finds each dirty page either in a ring or in QEMU's dirty memory, never
+ * between the two: a final sync cannot overtake pages staged by another
+ * thread.
+ *
+ * Rings are found in a list of our own, as CPUState may go away under a
+ * thread that does not hold the BQL.
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
+#include "exec/memory.h"
+#include "hw/core/cpu.h"
+#include "system/dirtylimit.h"
+#include "system/kvm.h"
+#include "system/runstate.h"
+#include "dirty-backend.h"
+#include "dirty-fault.h"
+#include "trace.h"
+
+/* Which rings to empty: those with at least this part of their entries. */
+typedef enum RingFill {
+    RING_ANY,
+    RING_HALF,
+} RingFill;
+
+static bool ring_is_due(const DirtyRing *ring, RingFill fill)
+{
+    return dirty_ring_holds(ring, fill == RING_HALF ? ring->size / 2 : 1);
+}
+
+static void trace_entries(const DirtyRing *ring, const DirtyRingStage *stage,
+                          uint32_t count)
+{
+    const DirtyRingEntry *entry = &stage->entries[stage->used - count];
+    CPUState *cpu = ring->owner;
+
+    for (uint32_t i = 0; i < count; i++) {
+        trace_kvm_dirty_ring_page(cpu->cpu_index, ring->fetch - count + i,
+                                  entry[i].offset);
+    }
+}
+
+/* Called with the tracker lock held. */
+static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring)
+{
+    CPUState *cpu = ring->owner;
+    uint32_t count;
+
+    trace_kvm_dirty_ring_reap_vcpu(cpu->cpu_index);
+    count = dirty_ring_harvest(ring, &t->ring.stage);
+    if (count && trace_event_get_state_backends(TRACE_KVM_DIRTY_RING_PAGE)) {
+        trace_entries(ring, &t->ring.stage, count);
+    }
+
+    /* For dirty-limit and dirty-rate, which read it without the lock. */
+    qatomic_set(&cpu->dirty_pages, cpu->dirty_pages + count);
+    t->ring.harvested += count;
+
+    if (t->ring.stage.used >= DIRTY_RING_STAGE_MAX) {
+        dirty_ring_stage_commit(&t->ring.stage);
+    }
+    return count;
+}
+
+/*
+ * Empty the ring @only, or all that are filled to @fill, and publish.
+ * Called with the tracker lock held.  Returns the number of pages.
+ */
+static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *only, RingFill fill)
+{
+    int64_t start = get_clock();
+    uint64_t total = 0;
+
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+
+        if ((!only || ring == only) && ring_is_due(ring, fill)) {
+            total += ring_harvest_one(t, ring);
+        }
+    }
+    dirty_ring_stage_commit(&t->ring.stage);
+
+    if (total) {
+        trace_kvm_dirty_ring_reap(total, (get_clock() - start) / 1000);
+    }
+    return total;
+}
+
+/* Called with the tracker lock held. */
+static DirtyRing *ring_find(KVMDirtyTracker *t, unsigned long vcpu_id)
+{
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+
+        if (ring->vcpu_id == vcpu_id) {
+            return ring;
+        }
+    }
+    return NULL;
+}
+
+static int ring_reset(void *opaque)
+{
+    KVMDirtyTracker *t = opaque;
+
+    return kvm_vm_ioctl(t->s, KVM_RESET_DIRTY_RINGS);
+}
+
+/*
+ * Switching the dirty log off and on write-protects the whole slot, whatever
+ * state its pages were in.  What was written between the two is logged by
+ * nobody, hence all of the slot is dirty.
+ */
+static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                           KVMSlot *slot)
+{
+    int flags = slot->flags;
+    int ret;
+
+    slot->flags = flags & ~KVM_MEM_LOG_DIRTY_PAGES;
+    ret = kvm_set_user_memory_region(kml, slot, false);
+    slot->flags = flags;
+    if (kvm_set_user_memory_region(kml, slot, false) < 0 || ret < 0) {
+        t->ring.protection_lost = true;
+    }
+    dirty_publish_slot(t, slot);
+}
+
+/* Make up for what the rings cannot tell of a slot. */
+static void publish_untold(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                           KVMSlot *slot)
+{
+    if (t->ring.protection_lost || kvm_dirty_slot_is_blind(slot)) {
+        dirty_publish_slot(t, slot);
+    }
+}
+
+/*
+ * Part of the harvested pages may still be writable.  If not even this helps,
+ * every sync from now on finds all of memory dirty: such a migration sends a
+ * lot while the guest is stopped, but it loses nothing.
+ */
+static void ring_reprotect(void *opaque)
+{
+    KVMDirtyTracker *t = opaque;
+
+    warn_report_once("KVM_RESET_DIRTY_RINGS did not finish: protecting all "
+                     "logged memory again and treating it as dirty");
+    stat64_add(&t->stats.reprotections, 1);
+    kvm_dirty_for_each_logged_slot(t, reprotect_slot);
+}
+
+static const DirtyRingOps ring_ops = {
+    .reset = ring_reset,
+    .reprotect = ring_reprotect,
+    .publish = dirty_publish_entries,
+};
+
+/*
+ * The back-up bitmap has what was written without a running vCPU, such as
+ * interrupt controller tables on Arm.  x86 has none.
+ */
+static int ring_enable_bitmap(KVMDirtyTracker *t, Error **errp)
+{
+    int ret;
+
+    if (kvm_vm_check_extension(t->s, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP) <= 0) {
+        return 0;
+    }
+    ret = kvm_vm_enable_cap(t->s, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, 0);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP is "
+                         "offered but cannot be enabled");
+        return ret;
+    }
+    t->ring.with_bitmap = true;
+    return 0;
+}
+
+/* Returns the capability to enable, and the largest ring in bytes. */
+static uint32_t ring_capability(KVMDirtyTracker *t, int *max_bytes)
+{
+    static const uint32_t caps[] = {
+        KVM_CAP_DIRTY_LOG_RING,
+        KVM_CAP_DIRTY_LOG_RING_ACQ_REL,
+    };
+
+    *max_bytes = 0;
+    for (int i = 0; i < ARRAY_SIZE(caps) && !t->fault.no_ring; i++) {
+        *max_bytes = kvm_vm_check_extension(t->s, caps[i]);
+        if (*max_bytes > 0) {
+            return caps[i];
+        }
+    }
+    return 0;
+}
+
+static int ring_enable(KVMDirtyTracker *t, Error **errp)
+{
+    g_autofree char *size = g_strdup_printf("%" PRIu32, t->ring_size);
+    uint64_t bytes = t->ring_size * (uint64_t)sizeof(struct kvm_dirty_gfn);
+    uint32_t capability, max;
+    int max_bytes, ret;
+
+    capability = ring_capability(t, &max_bytes);
+    if (!capability) {
+        error_setg(errp, "this kernel's KVM does not offer "
+                   "KVM_CAP_DIRTY_LOG_RING (Linux 5.11 and later on x86 do)");
+        return -ENOTSUP;
+    }
+
+    max = max_bytes / sizeof(struct kvm_dirty_gfn);
+    if (t->ring_size > max) {
+        dirty_options_bad_ring_size(errp, size, max, NULL);
+        return -EINVAL;
+    }
+
+    ret = kvm_vm_enable_cap(t->s, capability, 0, bytes);
+    if (ret < 0) {
+        dirty_options_bad_ring_size(errp, size, max, strerror(-ret));
+        return ret == -ENOTSUP ? -EINVAL : ret;
+    }
+
+    ret = ring_enable_bitmap(t, errp);
+    if (ret < 0) {
+        return ret == -ENOTSUP ? -EINVAL : ret;
+    }
+
+    t->ring.bytes = bytes;
+    t->ring.rings = g_ptr_array_new();
+    dirty_ring_stage_init(&t->ring.stage, &ring_ops, t);
+    return 0;
+}
+
+/*
+ * The reaper's turn.  Dirty-limit throttles a vCPU by letting it sleep each
+ * time its ring is full, so with it in service nobody else may empty rings.
+ */
+static bool ring_reap_due(void *opaque)
+{
+    KVMDirtyTracker *t = opaque;
+    uint64_t total;
+
+    if (dirtylimit_in_service()) {
+        return false;
+    }
+
+    kvm_dirty_lock();
+    total = ring_reap(t, NULL, RING_HALF);
+    kvm_dirty_unlock();
+    return total;
+}
+
+static void ring_start(KVMDirtyTracker *t)
+{
+    dirty_reaper_start(&t->ring.reaper, ring_reap_due, t);
+}
+
+static bool ring_log_global_start(MemoryListener *listener, Error **errp)
+{
+    dirty_reaper_set_logging(&kvm_state->dirty_tracker->ring.reaper, true);
+    return true;
+}
+
+static void ring_log_global_stop(MemoryListener *listener)
+{
+    dirty_reaper_set_logging(&kvm_state->dirty_tracker->ring.reaper, false);
+}
+
+static void ring_fetch_backup(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                              KVMSlot *slot)
+{
+    dirty_log_fetch(t, slot);
+}
+
+static void do_nothing_on_cpu(CPUState *cpu, run_on_cpu_data arg)
+{
+}
+
+/*
+ * With page modification logging a running vCPU has written pages that it has
+ * not told yet, and tells when it leaves the guest.  Called with the BQL held.
+ */
+static void flush_running_vcpus(void)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        run_on_cpu(cpu, do_nothing_on_cpu, RUN_ON_CPU_NULL);
+    }
+}
+
+/*
+ * A sync while the guest runs is out of date when it returns, so it leaves
+ * running vCPUs alone: what they have not told yet comes with the next.  Only
+ * the last must have everything.  It finds the vCPUs stopped, that is, out of
+ * the guest with nothing untold; if not, make it so.
+ */
+static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    trace_kvm_dirty_ring_flush(0);
+    if (last_stage && runstate_is_running()) {
+        flush_running_vcpus();
+    }
+
+    kvm_dirty_lock();
+    dirty_fault_last_stage(last_stage);
+    ring_reap(t, NULL, RING_ANY);
+    if (t->ring.with_bitmap && last_stage) {
+        kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
+    }
+    kvm_dirty_for_each_logged_slot(t, publish_untold);
+    dirty_fault_last_stage(false);
+    kvm_dirty_unlock();
+    trace_kvm_dirty_ring_flush(1);
+}
+
+static void sync_nothing(MemoryListener *listener, bool last_stage)
+{
+}
+
+/*
+ * Rings are of vCPUs, not of address spaces: the sync of the first address
+ * space covers the others.  These need the callback all the same, or the
+ * memory core would ask them slot by slot.
+ */
+static void ring_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
+{
+    KVMMemoryListener *kml = container_of(listener, KVMMemoryListener,
+                                          listener);
+
+    if (kml->as_id == 0) {
+        listener->log_global_start = ring_log_global_start;
+        listener->log_global_stop = ring_log_global_stop;
+        listener->log_sync_global = ring_log_sync_global;
+    } else {
+        listener->log_sync_global = sync_nothing;
+    }
+}
+
+static bool ring_attach_vcpu(KVMDirtyTracker *t, CPUState *cpu, Error **errp)
+{
+    unsigned long vcpu_id = kvm_arch_vcpu_id(cpu);
+    DirtyRing *ring;
+    void *gfns;
+
+    gfns = mmap(NULL, t->ring.bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                cpu->kvm_fd,
+                qemu_real_host_page_size() * KVM_DIRTY_LOG_PAGE_OFFSET);
+    if (gfns == MAP_FAILED) {
+        error_setg_errno(errp, errno, "cannot map the dirty ring of vCPU %lu",
+                         vcpu_id);
+        return false;
+    }
+
+    kvm_dirty_lock();
+    ring = ring_find(t, vcpu_id);
+    if (!ring) {
+        ring = dirty_ring_new(vcpu_id, t->ring_size);
+        g_ptr_array_add(t->ring.rings, ring);
+    }
+    dirty_ring_attach(ring, gfns, cpu);
+    kvm_dirty_unlock();
+    return true;
+}
+
+static void ring_detach_vcpu(KVMDirtyTracker *t, CPUState *cpu)
+{
+    struct kvm_dirty_gfn *gfns = NULL;
+    DirtyRing *ring;
+
+    kvm_dirty_lock();
+    ring = ring_find(t, kvm_arch_vcpu_id(cpu));
+    if (ring && ring->gfns) {
+        ring_reap(t, ring, RING_ANY);
+        gfns = dirty_ring_detach(ring);
+    }
+    kvm_dirty_unlock();
+
+    if (gfns) {
+        munmap(gfns, t->ring.bytes);
+    }
+}
+
+static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
+{
+    DirtyRing *ring;
+
+    trace_kvm_dirty_ring_full(cpu->cpu_index);
+    stat64_add(&t->stats.ring_full_exits, 1);
+
+    kvm_dirty_lock();
+    ring = ring_find(t, kvm_arch_vcpu_id(cpu));
+    /* While we waited for the lock somebody else may have made room. */
+    if (ring && ring_is_due(ring, RING_ANY)) {
+        ring_reap(t, ring, RING_ANY);
+        if (!dirtylimit_in_service()) {
+            ring_reap(t, NULL, RING_HALF);
+        }
+    }
+    kvm_dirty_unlock();
+
+    dirtylimit_vcpu_execute(cpu);
+}
+
+static void ring_slot_logged(KVMDirtyTracker *t, KVMSlot *slot)
+{
+    if (t->ring.with_bitmap) {
+        dirty_log_slot_alloc(t, slot);
+    }
+}
+
+static void ring_slot_drain(KVMDirtyTracker *t, KVMSlot *slot)
+{
+    ring_reap(t, NULL, RING_ANY);
+    if (t->ring.with_bitmap) {
+        dirty_log_fetch(t, slot);
+    }
+    publish_untold(t, NULL, slot);
+}
+
+const KVMDirtyBackendOps kvm_dirty_backend_ring = {
+    .id = KVM_DIRTY_BACKEND_RING,
+    .enable = ring_enable,
+    .start = ring_start,
+    .setup_listener = ring_setup_listener,
+    .attach_vcpu = ring_attach_vcpu,
+    .detach_vcpu = ring_detach_vcpu,
+    .ring_full = ring_full,
+    .slot_logged = ring_slot_logged,
+    .slot_drain = ring_slot_drain,
+};

@@ -1,0 +1,180 @@
+/*
+ * KVM dirty page tracking: the tracker and its backends
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef ACCEL_KVM_DIRTY_BACKEND_H
+#define ACCEL_KVM_DIRTY_BACKEND_H
+
+#include "qapi/qapi-types-dirty-tracking.h"
+#include "qemu/stats64.h"
+#include "dirty-reaper.h"
+#include "dirty-ring.h"
+#include "dirty-slots.h"
+#include "dirty-tracker.h"
+
+typedef struct KVMDirtyTracker KVMDirtyTracker;
+
+/*
+ * A way to learn from KVM which pages were written.  Functions that may be
+ * NULL say so; the lock context is that of the kvm_dirty_tracker_* function
+ * of the same name.
+ */
+typedef struct KVMDirtyBackendOps {
+    KvmDirtyBackend id;
+    /* Returns 0, -ENOTSUP if KVM does not offer it, or another -errno. */
+    int (*enable)(KVMDirtyTracker *t, Error **errp);
+    void (*start)(KVMDirtyTracker *t);                          /* or NULL */
+    void (*setup_listener)(KVMDirtyTracker *t, MemoryListener *listener);
+    bool (*attach_vcpu)(KVMDirtyTracker *t, CPUState *cpu,
+                        Error **errp);                          /* or NULL */
+    void (*detach_vcpu)(KVMDirtyTracker *t, CPUState *cpu);     /* or NULL */
+    void (*ring_full)(KVMDirtyTracker *t, CPUState *cpu);       /* or NULL */
+    /* The slot is going to be logged. */
+    void (*slot_logged)(KVMDirtyTracker *t, KVMSlot *slot);
+    /* Publish what KVM knows of a slot that goes away. */
+    void (*slot_drain)(KVMDirtyTracker *t, KVMSlot *slot);
+} KVMDirtyBackendOps;
+
+extern const KVMDirtyBackendOps kvm_dirty_backend_log;
+extern const KVMDirtyBackendOps kvm_dirty_backend_ring;
+
+/* Written by any thread, read by the monitor. */
+typedef struct DirtyStats {
+    Stat64 syncs;               /* of migration: log_global_after_sync */
+    Stat64 published_pages;
+    Stat64 stray_entries;       /* named a slot or page that is not there */
+    Stat64 ring_full_exits;
+    Stat64 reprotections;
+} DirtyStats;
+
+struct KVMDirtyTracker {
+    KVMState *s;
+
+    /* Settings; constant once the accelerator is initialized. */
+    KvmDirtyTrackingMode mode;
+    uint32_t ring_size;         /* entries; 0: no ring (asked for, or active) */
+
+    /* Constant after the probe. */
+    const KVMDirtyBackendOps *backend;
+    char *reason;               /* why this backend, in words */
+
+    /* Protected by the tracker lock. */
+    DirtySlots slots;
+
+    struct {
+        GPtrArray *rings;       /* of DirtyRing; tracker lock */
+        DirtyRingStage stage;   /* tracker lock */
+        size_t bytes;           /* size of a mapped ring */
+        bool with_bitmap;       /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
+        bool protection_lost;   /* tracker lock; see ring_reprotect() */
+        uint64_t harvested;     /* pages; tracker lock */
+        DirtyReaper reaper;
+    } ring;
+
+    struct {
+        uint64_t manual;        /* KVM_DIRTY_LOG_MANUAL_* in force */
+    } log;
+
+    struct {
+        uint32_t drop;          /* bits to lose on purpose, see dirty-fault.h */
+        bool no_ring;           /* behave as if KVM had no ring */
+    } fault;
+
+    DirtyStats stats;
+};
+
+static inline void kvm_dirty_lock(void)
+{
+    qemu_mutex_lock(&kml_slots_lock);
+}
+
+static inline void kvm_dirty_unlock(void)
+{
+    qemu_mutex_unlock(&kml_slots_lock);
+}
+
+static inline bool kvm_dirty_slot_is_logged(const KVMSlot *slot)
+{
+    return slot->memory_size && (slot->flags & KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+/*
+ * KVM refused to log a slot that should be: nobody knows what is written
+ * there, so all of it counts as dirty in each sync.
+ */
+static inline bool kvm_dirty_slot_is_blind(const KVMSlot *slot)
+{
+    return kvm_dirty_slot_is_logged(slot) &&
+           !(slot->old_flags & KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static inline uint64_t kvm_dirty_slot_pages(const KVMSlot *slot)
+{
+    return slot->memory_size / qemu_real_host_page_size();
+}
+
+/* The key KVM knows a slot by. */
+static inline uint32_t kvm_dirty_slot_key(int as_id, const KVMSlot *slot)
+{
+    return slot->slot | as_id << 16;
+}
+
+/**
+ * kvm_dirty_for_each_logged_slot: call @fn for the logged slots of all address
+ * spaces
+ *
+ * Called with the tracker lock held.
+ */
+void kvm_dirty_for_each_logged_slot(KVMDirtyTracker *t,
+                                    void (*fn)(KVMDirtyTracker *t,
+                                               KVMMemoryListener *kml,
+                                               KVMSlot *slot));
+
+/* dirty-options.c */
+void dirty_options_class_init(ObjectClass *oc);
+
+/**
+ * dirty_options_bad_ring_size: the error for an unusable dirty-ring-size
+ * @max: the kernel's limit, or 0 if that is not known yet
+ */
+void dirty_options_bad_ring_size(Error **errp, const char *value,
+                                 uint32_t max, const char *why);
+
+/* dirty-log.c, also for the ring's back-up bitmap */
+
+/**
+ * dirty_log_slot_alloc: allocate the bitmap of a slot, unless it has one
+ */
+void dirty_log_slot_alloc(KVMDirtyTracker *t, KVMSlot *slot);
+
+/**
+ * dirty_log_fetch: KVM_GET_DIRTY_LOG of a slot, published
+ *
+ * If KVM fails, the whole slot is published: too much is safe.
+ * Called with the tracker lock held.
+ */
+void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot);
+
+/* dirty-publish.c */
+
+/**
+ * dirty_publish_entries: make harvested pages visible to QEMU
+ * @opaque: the KVMDirtyTracker
+ *
+ * Sets the bits in ram_list.dirty_memory of the clients that log the slot.
+ * The pages are protected again.  Called with the tracker lock held, which
+ * keeps slots and the RAM behind them in place.
+ */
+void dirty_publish_entries(void *opaque, const DirtyRingEntry *entries,
+                           size_t n);
+
+/**
+ * dirty_publish_slot: make all pages of a slot visible as dirty
+ */
+void dirty_publish_slot(KVMDirtyTracker *t, const KVMSlot *slot);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * The thread that harvests dirty rings before they are full
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A full ring stops its vCPU, so somebody has to look at the rings while the
+ * guest runs.  The thread does so without the BQL, at a fixed period, and
+ * only while the guest's memory is logged: at other times it waits for a
+ * condition and costs nothing, however long the guest lives.
+ *
+ * Syncs and full rings do not go through the thread: whoever needs the dirty
+ * pages harvests in its own context.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qemu/rcu.h"
+#include "dirty-reaper.h"
+#include "trace.h"
+
+#define DIRTY_REAPER_PERIOD_MS 10
+
+static void *dirty_reaper_thread(void *opaque)
+{
+    DirtyReaper *reaper = opaque;
+
+    rcu_register_thread();
+    trace_kvm_dirty_ring_reaper("init");
+
+    qemu_mutex_lock(&reaper->lock);
+    while (true) {
+        if (reaper->logging) {
+            qemu_cond_timedwait(&reaper->cond, &reaper->lock,
+                                DIRTY_REAPER_PERIOD_MS);
+        } else {
+            trace_kvm_dirty_ring_reaper("wait");
+            qemu_cond_wait(&reaper->cond, &reaper->lock);
+        }
+        stat64_add(&reaper->wakeups, 1);
+        if (!reaper->logging) {
+            continue;
+        }
+
+        qemu_mutex_unlock(&reaper->lock);
+        if (reaper->reap(reaper->opaque)) {
+            stat64_add(&reaper->harvests, 1);
+        }
+        qemu_mutex_lock(&reaper->lock);
+    }
+    return NULL;
+}
+
+void dirty_reaper_start(DirtyReaper *reaper, bool (*reap)(void *opaque),
+                        void *opaque)
+{
+    qemu_mutex_init(&reaper->lock);
+    qemu_cond_init(&reaper->cond);
+    reaper->reap = reap;
+    reaper->opaque = opaque;
+    qemu_thread_create(&reaper->thread, "kvm-reaper", dirty_reaper_thread,
+                       reaper, QEMU_THREAD_DETACHED);
+}
+
+void dirty_reaper_set_logging(DirtyReaper *reaper, bool logging)
+{
+    QEMU_LOCK_GUARD(&reaper->lock);
+    reaper->logging = logging;
+    qemu_cond_signal(&reaper->cond);
+}

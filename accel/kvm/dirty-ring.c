@@ -1,0 +1,224 @@
+/*
+ * The user-space end of KVM's per-vCPU dirty rings
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * This file knows the protocol and nothing else: no lock, no thread, no
+ * policy, no idea of what a page is.  (KVM API, capability
+ * KVM_CAP_DIRTY_LOG_RING; Linux commit fb04a1eddb1a.)
+ *
+ * Layout.  A ring is an array of entries in memory shared with the kernel,
+ * a power of two of them, used in a circle.  An entry is empty, dirty or
+ * harvested:
+ *
+ *              kernel: page written          here: harvest
+ *     empty -----------------------> dirty -----------------> harvested
+ *       ^                                                         |
+ *       +---------------------------------------------------------+
+ *                 kernel: reset, page write-protected again
+ *
+ * Three indices chase each other round the circle, reset <= fetch <= dirty.
+ * The kernel keeps the outer two, DirtyRing.fetch is the one in the middle.
+ *
+ * Invariants:
+ *
+ * 1. Publish after protect.  A page whose dirty bit is visible to the sender
+ *    may be read at any time, and the bit is then gone.  If the page were
+ *    still writable, a write after that read would be recorded nowhere, as
+ *    KVM logs only the write that makes a page writable.  So entries go
+ *    through a stage: copied out and marked in dirty_ring_harvest(), then
+ *    dirty_ring_stage_commit() resets and only then publishes.
+ *
+ * 2. In order, none skipped.  The kernel resets from its own index up to the
+ *    first entry that is not harvested; a gap would stall it for good.
+ *
+ * 3. Never read an entry again once it is marked: from then on the kernel
+ *    may hand it to the vCPU, which refills it.
+ *
+ * Cost: O(1) an entry, nothing in the size of the guest.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "dirty-ring.h"
+
+/*
+ * How often in a row a reset may achieve nothing before it is given up.  A
+ * pending signal or task work can interrupt the call; neither lasts.
+ */
+#define RESET_TRIES 1000
+
+static inline struct kvm_dirty_gfn *ring_entry(const DirtyRing *ring,
+                                               uint32_t index)
+{
+    return &ring->gfns[index & (ring->size - 1)];
+}
+
+static inline bool gfn_is_dirty(struct kvm_dirty_gfn *gfn)
+{
+    /*
+     * Acquire: slot and offset are read after the flags.  Pairs with the
+     * barrier between the two in the kernel's kvm_dirty_ring_push(): seeing
+     * DIRTY here means that the rest of the entry is there as well.
+     */
+    return qatomic_load_acquire(&gfn->flags) == KVM_DIRTY_GFN_F_DIRTY;
+}
+
+static inline void gfn_set_harvested(struct kvm_dirty_gfn *gfn)
+{
+    /*
+     * Release: our reads of slot and offset are done before the kernel can
+     * see RESET.  Pairs with the acquiring load of the flags in the kernel's
+     * kvm_dirty_ring_reset(), which empties the entry for reuse.  That call
+     * may run on another thread than this one; the chain then is vCPU ->
+     * (flags DIRTY) -> here -> (flags RESET) -> resetting thread.
+     */
+    qatomic_store_release(&gfn->flags, KVM_DIRTY_GFN_F_RESET);
+}
+
+DirtyRing *dirty_ring_new(unsigned long vcpu_id, uint32_t size)
+{
+    DirtyRing *ring = g_new0(DirtyRing, 1);
+
+    ring->vcpu_id = vcpu_id;
+    ring->size = size;
+    return ring;
+}
+
+void dirty_ring_free(DirtyRing *ring)
+{
+    g_free(ring);
+}
+
+void dirty_ring_attach(DirtyRing *ring, struct kvm_dirty_gfn *gfns,
+                       void *owner)
+{
+    ring->gfns = gfns;
+    ring->owner = owner;
+}
+
+struct kvm_dirty_gfn *dirty_ring_detach(DirtyRing *ring)
+{
+    struct kvm_dirty_gfn *gfns = ring->gfns;
+
+    ring->gfns = NULL;
+    ring->owner = NULL;
+    return gfns;
+}
+
+bool dirty_ring_holds(const DirtyRing *ring, uint32_t n)
+{
+    return ring->gfns && gfn_is_dirty(ring_entry(ring, ring->fetch + n - 1));
+}
+
+static void stage_reserve(DirtyRingStage *stage, size_t n)
+{
+    if (stage->allocated - stage->used < n) {
+        stage->allocated = stage->used + n;
+        stage->entries = g_renew(DirtyRingEntry, stage->entries,
+                                 stage->allocated);
+    }
+}
+
+uint32_t dirty_ring_harvest(DirtyRing *ring, DirtyRingStage *stage)
+{
+    DirtyRingEntry *out;
+    uint32_t count;
+
+    if (!dirty_ring_holds(ring, 1)) {
+        return 0;
+    }
+
+    stage_reserve(stage, ring->size);
+    out = &stage->entries[stage->used];
+
+    /*
+     * The vCPU may go on filling the ring meanwhile.  It cannot lap us, as
+     * what we mark is not empty before the reset, but the bound says so.
+     */
+    for (count = 0; count < ring->size; count++) {
+        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->fetch);
+
+        if (!gfn_is_dirty(gfn)) {
+            break;
+        }
+        out[count].slot = gfn->slot;
+        out[count].offset = gfn->offset;
+        gfn_set_harvested(gfn);
+        ring->fetch++;
+    }
+
+    stage->used += count;
+    stage->unreset += count;
+    return count;
+}
+
+void dirty_ring_stage_init(DirtyRingStage *stage, const DirtyRingOps *ops,
+                           void *opaque)
+{
+    *stage = (DirtyRingStage) { .ops = ops, .opaque = opaque };
+}
+
+void dirty_ring_stage_destroy(DirtyRingStage *stage)
+{
+    g_free(stage->entries);
+    stage->entries = NULL;
+    stage->used = stage->allocated = 0;
+}
+
+/*
+ * Have the kernel reset all that was harvested.
+ *
+ * Linux 6.12 handles everything in one call.  Later kernels stop when a
+ * signal is pending and return what they have done so far, possibly nothing,
+ * or -EINTR; an entry taken off the ring just before may then have lost its
+ * protection pass.  So the ring is always emptied, but true is returned only
+ * if one call did it all: anything else leaves the protection of the staged
+ * pages unknown.
+ */
+static bool stage_reset(DirtyRingStage *stage)
+{
+    uint64_t expected = stage->unreset;
+    int idle = 0;
+    int ret;
+
+    ret = stage->ops->reset(stage->opaque);
+    stage->resets++;
+    if (ret >= 0 && ret == expected) {
+        stage->unreset = 0;
+        return true;
+    }
+
+    stage->short_resets++;
+    while (true) {
+        if (ret > 0) {
+            /* More than was marked is nonsense, but leaves nothing undone. */
+            stage->unreset -= MIN(ret, stage->unreset);
+            idle = 0;
+        } else if (ret < 0 && ret != -EINTR && ret != -EAGAIN) {
+            break;
+        } else if (++idle == RESET_TRIES) {
+            break;
+        }
+        if (!stage->unreset) {
+            break;
+        }
+        ret = stage->ops->reset(stage->opaque);
+        stage->resets++;
+    }
+    return false;
+}
+
+void dirty_ring_stage_commit(DirtyRingStage *stage)
+{
+    if (!stage->used) {
+        return;
+    }
+    if (!stage_reset(stage)) {
+        stage->ops->reprotect(stage->opaque);
+    }
+    stage->ops->publish(stage->opaque, stage->entries, stage->used);
+    stage->used = 0;
+}

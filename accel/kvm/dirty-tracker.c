@@ -1,0 +1,251 @@
+/*
+ * KVM dirty page tracking: the tracker
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Chooses the backend, keeps what all backends need (which slots there are
+ * and who logs them) and hands on the rest.  The backend is fixed before the
+ * first vCPU exists: with the ring on, x86's KVM refuses the dirty log.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "exec/memory.h"
+#include "system/kvm.h"
+#include "dirty-backend.h"
+#include "dirty-fault.h"
+#include "trace.h"
+
+void kvm_dirty_tracker_class_init(ObjectClass *oc)
+{
+    dirty_options_class_init(oc);
+    dirty_fault_class_init(oc);
+}
+
+void kvm_dirty_tracker_instance_init(KVMState *s)
+{
+    KVMDirtyTracker *t = g_new0(KVMDirtyTracker, 1);
+
+    t->s = s;
+    t->mode = KVM_DIRTY_TRACKING_MODE_AUTO;
+    s->dirty_tracker = t;
+}
+
+static int use_backend(KVMDirtyTracker *t, const KVMDirtyBackendOps *backend,
+                       const char *reason, Error **errp)
+{
+    int ret;
+
+    t->reason = g_strdup(reason);
+    ret = backend->enable(t, errp);
+    if (ret < 0) {
+        g_free(t->reason);
+        t->reason = NULL;
+        return ret;
+    }
+    t->backend = backend;
+    trace_kvm_dirty_tracking(KvmDirtyBackend_str(backend->id), t->reason);
+    return 0;
+}
+
+static int choose_log(KVMDirtyTracker *t, const char *reason, Error **errp)
+{
+    t->ring_size = 0;
+    return use_backend(t, &kvm_dirty_backend_log, reason, errp);
+}
+
+static int choose_backend(KVMDirtyTracker *t, Error **errp)
+{
+    Error *ring_err = NULL;
+    int ret;
+
+    switch (t->mode) {
+    case KVM_DIRTY_TRACKING_MODE_LOG:
+        if (t->ring_size) {
+            warn_report("dirty-ring-size=%" PRIu32 " has no effect with "
+                        "dirty-tracking=log", t->ring_size);
+        }
+        return choose_log(t, "asked for by dirty-tracking=log", errp);
+
+    case KVM_DIRTY_TRACKING_MODE_RING:
+        if (!t->ring_size) {
+            dirty_options_bad_ring_size(errp, "0", 0,
+                                        "dirty-tracking=ring needs a ring");
+            return -EINVAL;
+        }
+        ret = use_backend(t, &kvm_dirty_backend_ring,
+                          "asked for by dirty-tracking=ring", errp);
+        if (ret == -ENOTSUP) {
+            error_prepend(errp, "dirty-tracking=ring is not possible, use "
+                          "dirty-tracking=auto or log: ");
+        }
+        return ret;
+
+    default:
+        if (!t->ring_size) {
+            return choose_log(t, "dirty-ring-size is 0", errp);
+        }
+        ret = use_backend(t, &kvm_dirty_backend_ring,
+                          "asked for by dirty-ring-size", &ring_err);
+        if (ret == -ENOTSUP) {
+            warn_reportf_err(ring_err, "dirty-ring-size=%" PRIu32 " ignored, "
+                             "using the dirty log (bitmap): ", t->ring_size);
+            return choose_log(t, "KVM_CAP_DIRTY_LOG_RING is not offered",
+                              errp);
+        }
+        error_propagate(errp, ring_err);
+        return ret;
+    }
+}
+
+int kvm_dirty_tracker_probe(KVMState *s)
+{
+    Error *err = NULL;
+    int ret = choose_backend(s->dirty_tracker, &err);
+
+    if (ret < 0) {
+        error_report_err(err);
+    }
+    return ret;
+}
+
+void kvm_dirty_tracker_start(KVMState *s)
+{
+    KVMDirtyTracker *t = s->dirty_tracker;
+
+    if (t->backend->start) {
+        t->backend->start(t);
+    }
+}
+
+static void log_global_after_sync(MemoryListener *listener)
+{
+    stat64_add(&kvm_state->dirty_tracker->stats.syncs, 1);
+}
+
+void kvm_dirty_tracker_setup_listener(KVMState *s, KVMMemoryListener *kml)
+{
+    KVMDirtyTracker *t = s->dirty_tracker;
+
+    if (kml->as_id == 0) {
+        kml->listener.log_global_after_sync = log_global_after_sync;
+    }
+    t->backend->setup_listener(t, &kml->listener);
+}
+
+bool kvm_dirty_tracker_attach_vcpu(CPUState *cpu, Error **errp)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    return !t->backend->attach_vcpu || t->backend->attach_vcpu(t, cpu, errp);
+}
+
+void kvm_dirty_tracker_detach_vcpu(CPUState *cpu)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    if (t->backend->detach_vcpu) {
+        t->backend->detach_vcpu(t, cpu);
+    }
+}
+
+void kvm_dirty_tracker_ring_full(CPUState *cpu)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    if (t->backend->ring_full) {
+        t->backend->ring_full(t, cpu);
+    }
+}
+
+void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
+                                MemoryRegion *mr)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+    DirtySlot where = {
+        .ram_addr = slot->ram_start_offset,
+        .npages = kvm_dirty_slot_pages(slot),
+        .clients = memory_region_get_dirty_log_mask(mr),
+    };
+
+    dirty_slots_set(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), &where);
+    if (kvm_dirty_slot_is_logged(slot)) {
+        t->backend->slot_logged(t, slot);
+    }
+}
+
+void kvm_dirty_tracker_slot_clear(KVMMemoryListener *kml, KVMSlot *slot)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    if (kvm_dirty_slot_is_logged(slot)) {
+        t->backend->slot_drain(t, slot);
+    }
+    dirty_slots_set(&t->slots, kvm_dirty_slot_key(kml->as_id, slot),
+                    &(DirtySlot) {});
+    g_free(slot->dirty_bmap);
+    slot->dirty_bmap = NULL;
+}
+
+static bool section_overlaps_slot(const MemoryRegionSection *section,
+                                  const KVMSlot *slot)
+{
+    hwaddr start = section->offset_within_address_space;
+    hwaddr last = start + int128_get64(section->size) - 1;
+
+    return start <= slot->start_addr + slot->memory_size - 1 &&
+           slot->start_addr <= last;
+}
+
+static bool section_is_logged(const KVMMemoryListener *kml,
+                              const MemoryRegionSection *section)
+{
+    for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
+        if (kvm_dirty_slot_is_logged(&kml->slots[i]) &&
+            section_overlaps_slot(section, &kml->slots[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool kvm_dirty_tracker_must_quiesce(KVMMemoryListener *kml)
+{
+    KVMMemoryUpdate *update;
+
+    QSIMPLEQ_FOREACH(update, &kml->transaction_del, next) {
+        if (section_is_logged(kml, &update->section)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void kvm_dirty_for_each_logged_slot(KVMDirtyTracker *t,
+                                    void (*fn)(KVMDirtyTracker *t,
+                                               KVMMemoryListener *kml,
+                                               KVMSlot *slot))
+{
+    for (int as = 0; as < t->s->nr_as; as++) {
+        KVMMemoryListener *kml = t->s->as[as].ml;
+
+        for (unsigned i = 0; kml && i < kml->nr_slots_allocated; i++) {
+            if (kvm_dirty_slot_is_logged(&kml->slots[i])) {
+                fn(t, kml, &kml->slots[i]);
+            }
+        }
+    }
+}
+
+bool kvm_dirty_ring_enabled(void)
+{
+    return kvm_state && kvm_dirty_ring_size();
+}
+
+uint32_t kvm_dirty_ring_size(void)
+{
+    return kvm_state->dirty_tracker->ring_size;
+}

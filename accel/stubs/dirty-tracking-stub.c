@@ -1,0 +1,18 @@
+/*
+ * KVM dirty page tracking, in a build without KVM
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-dirty-tracking.h"
+
+KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
+{
+    error_setg(errp, "dirty page tracking of KVM is not in use: this QEMU is "
+               "built without KVM");
+    return NULL;
+}
