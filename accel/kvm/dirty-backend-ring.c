@@ -17,11 +17,15 @@
  * between the two: a final sync cannot overtake pages staged by another
  * thread.
  *
+ * One step of theirs is done by the reaper thread whoever harvests: the reset
+ * ioctl, see ring_reset().
+ *
  * Rings are found in a list of our own, as CPUState may go away under a
  * thread that does not hold the BQL.
  */
 
 #include "qemu/osdep.h"
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include "qapi/error.h"
 #include "qemu/error-report.h"
@@ -71,7 +75,7 @@ static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring)
     }
 
     /* For dirty-limit and dirty-rate, which read it without the lock. */
-    qatomic_set(&cpu->dirty_pages, cpu->dirty_pages + count);
+    cpu->dirty_pages += count;
     t->ring.harvested += count;
 
     if (t->ring.stage.used >= DIRTY_RING_STAGE_MAX) {
@@ -117,11 +121,30 @@ static DirtyRing *ring_find(KVMDirtyTracker *t, unsigned long vcpu_id)
     return NULL;
 }
 
+/*
+ * Not kvm_vm_ioctl(): that waits while vCPUs are kept out of KVM, and who keeps
+ * them out may be waiting for us.  The wait protects changes of memslots; the
+ * tracker lock, which our caller holds, does so as well.
+ */
+static int reset_ioctl(void *opaque)
+{
+    KVMDirtyTracker *t = opaque;
+    int ret = ioctl(t->s->vmfd, KVM_RESET_DIRTY_RINGS);
+
+    return ret < 0 ? -errno : ret;
+}
+
+/*
+ * Linux from 6.16 on stops a reset when a signal, or task work such as that of
+ * io_uring, is pending.  Coming at the wrong moment, that leaves up to 64 pages
+ * unprotected without showing in the result.  The reaper thread has all signals
+ * blocked and does no other I/O, so resets are made there.
+ */
 static int ring_reset(void *opaque)
 {
     KVMDirtyTracker *t = opaque;
 
-    return kvm_vm_ioctl(t->s, KVM_RESET_DIRTY_RINGS);
+    return dirty_reaper_call(&t->ring.reaper, reset_ioctl, t);
 }
 
 /*
@@ -263,7 +286,13 @@ static bool ring_reap_due(void *opaque)
         return false;
     }
 
-    kvm_dirty_lock();
+    /*
+     * Never wait for the lock: its holder may be waiting for us to reset, and
+     * is most likely about to empty the rings anyway.
+     */
+    if (!kvm_dirty_trylock()) {
+        return false;
+    }
     total = ring_reap(t, NULL, RING_HALF);
     kvm_dirty_unlock();
     return total;
@@ -411,8 +440,11 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
 
     kvm_dirty_lock();
     ring = ring_find(t, kvm_arch_vcpu_id(cpu));
-    /* While we waited for the lock somebody else may have made room. */
-    if (ring && ring_is_due(ring, RING_ANY)) {
+    /*
+     * While we waited for the lock somebody else may have made room; or have
+     * harvested, but the reset was cut short.
+     */
+    if (ring && (ring_is_due(ring, RING_ANY) || t->ring.stage.unfinished)) {
         ring_reap(t, ring, RING_ANY);
         if (!dirtylimit_in_service()) {
             ring_reap(t, NULL, RING_HALF);

@@ -92,6 +92,11 @@ static inline void kvm_dirty_lock(void)
     qemu_mutex_lock(&kml_slots_lock);
 }
 
+static inline bool kvm_dirty_trylock(void)
+{
+    return qemu_mutex_trylock(&kml_slots_lock) == 0;
+}
+
 static inline void kvm_dirty_unlock(void)
 {
     qemu_mutex_unlock(&kml_slots_lock);

@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-dirty-tracking.h"
 #include "qapi/visitor.h"
 #include "qemu/host-utils.h"
 #include "dirty-backend.h"
@@ -73,19 +74,23 @@ static void set_ring_size(Object *obj, Visitor *v, const char *name,
     s->dirty_tracker->ring_size = value;
 }
 
-static char *get_mode(Object *obj, Error **errp)
+static void get_mode(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
 {
-    KVMDirtyTracker *t = KVM_STATE(obj)->dirty_tracker;
-
-    return g_strdup(KvmDirtyTrackingMode_str(t->mode));
+    visit_type_KvmDirtyTrackingMode(v, name,
+                                    &KVM_STATE(obj)->dirty_tracker->mode,
+                                    errp);
 }
 
-static void set_mode(Object *obj, const char *value, Error **errp)
+static void set_mode(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
 {
     KVMState *s = KVM_STATE(obj);
+    g_autofree char *value = NULL;
     int mode;
 
-    if (!is_settable(s, "dirty-tracking", errp)) {
+    if (!is_settable(s, name, errp) ||
+        !visit_type_str(v, name, &value, errp)) {
         return;
     }
 
@@ -106,7 +111,8 @@ void dirty_options_class_init(ObjectClass *oc)
         "Entries of each vCPU's dirty ring, a power of two "
         "(default: 0, track by bitmap)");
 
-    object_class_property_add_str(oc, "dirty-tracking", get_mode, set_mode);
+    object_class_property_add(oc, "dirty-tracking", "auto|ring|log", get_mode,
+                              set_mode, NULL, NULL);
     object_class_property_set_description(oc, "dirty-tracking",
         "How to track dirty pages: auto (the ring if dirty-ring-size is set "
         "and KVM has one, else the log), ring, or log (default: auto)");

@@ -10,8 +10,9 @@
  * only while the guest's memory is logged: at other times it waits for a
  * condition and costs nothing, however long the guest lives.
  *
- * Syncs and full rings do not go through the thread: whoever needs the dirty
- * pages harvests in its own context.
+ * Syncs and full rings do not wait for the thread's turn: whoever needs the
+ * dirty pages harvests in its own context, and only has the thread make the
+ * reset ioctl for it.
  */
 
 #include "qemu/osdep.h"
@@ -22,6 +23,39 @@
 
 #define DIRTY_REAPER_PERIOD_MS 10
 
+/* Called with the lock held, and again on return. */
+static void reaper_sleep(DirtyReaper *reaper)
+{
+    if (reaper->logging) {
+        qemu_cond_timedwait(&reaper->cond, &reaper->lock,
+                            DIRTY_REAPER_PERIOD_MS);
+    } else {
+        trace_kvm_dirty_ring_reaper("wait");
+        qemu_cond_wait(&reaper->cond, &reaper->lock);
+    }
+    stat64_add(&reaper->wakeups, 1);
+}
+
+/* Called with the lock held; the caller of dirty_reaper_call() waits. */
+static void reaper_serve(DirtyReaper *reaper)
+{
+    qemu_mutex_unlock(&reaper->lock);
+    reaper->call_ret = reaper->call(reaper->call_opaque);
+    qemu_mutex_lock(&reaper->lock);
+    reaper->call = NULL;
+    qemu_cond_signal(&reaper->called);
+}
+
+/* Called with the lock held, dropped meanwhile. */
+static void reaper_reap(DirtyReaper *reaper)
+{
+    qemu_mutex_unlock(&reaper->lock);
+    if (reaper->reap(reaper->opaque)) {
+        stat64_add(&reaper->harvests, 1);
+    }
+    qemu_mutex_lock(&reaper->lock);
+}
+
 static void *dirty_reaper_thread(void *opaque)
 {
     DirtyReaper *reaper = opaque;
@@ -31,23 +65,14 @@ static void *dirty_reaper_thread(void *opaque)
 
     qemu_mutex_lock(&reaper->lock);
     while (true) {
-        if (reaper->logging) {
-            qemu_cond_timedwait(&reaper->cond, &reaper->lock,
-                                DIRTY_REAPER_PERIOD_MS);
-        } else {
-            trace_kvm_dirty_ring_reaper("wait");
-            qemu_cond_wait(&reaper->cond, &reaper->lock);
+        if (!reaper->call) {
+            reaper_sleep(reaper);
         }
-        stat64_add(&reaper->wakeups, 1);
-        if (!reaper->logging) {
-            continue;
+        if (reaper->call) {
+            reaper_serve(reaper);
+        } else if (reaper->logging) {
+            reaper_reap(reaper);
         }
-
-        qemu_mutex_unlock(&reaper->lock);
-        if (reaper->reap(reaper->opaque)) {
-            stat64_add(&reaper->harvests, 1);
-        }
-        qemu_mutex_lock(&reaper->lock);
     }
     return NULL;
 }
@@ -57,10 +82,29 @@ void dirty_reaper_start(DirtyReaper *reaper, bool (*reap)(void *opaque),
 {
     qemu_mutex_init(&reaper->lock);
     qemu_cond_init(&reaper->cond);
+    qemu_cond_init(&reaper->called);
     reaper->reap = reap;
     reaper->opaque = opaque;
     qemu_thread_create(&reaper->thread, "kvm-reaper", dirty_reaper_thread,
                        reaper, QEMU_THREAD_DETACHED);
+}
+
+int dirty_reaper_call(DirtyReaper *reaper, int (*fn)(void *opaque),
+                      void *opaque)
+{
+    if (qemu_thread_is_self(&reaper->thread)) {
+        return fn(opaque);
+    }
+
+    QEMU_LOCK_GUARD(&reaper->lock);
+    assert(!reaper->call);
+    reaper->call = fn;
+    reaper->call_opaque = opaque;
+    qemu_cond_signal(&reaper->cond);
+    while (reaper->call) {
+        qemu_cond_wait(&reaper->called, &reaper->lock);
+    }
+    return reaper->call_ret;
 }
 
 void dirty_reaper_set_logging(DirtyReaper *reaper, bool logging)

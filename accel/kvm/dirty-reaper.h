@@ -15,8 +15,12 @@
 typedef struct DirtyReaper {
     QemuThread thread;
     QemuMutex lock;             /* leaf lock; protects what follows */
-    QemuCond cond;
+    QemuCond cond;              /* for the thread: logging, or a call */
+    QemuCond called;            /* for the caller: call is NULL again */
     bool logging;
+    int (*call)(void *opaque);
+    void *call_opaque;
+    int call_ret;
     /* Statistics */
     Stat64 wakeups;             /* from any sleep */
     Stat64 harvests;            /* that found something to do */
@@ -28,10 +32,22 @@ typedef struct DirtyReaper {
 /**
  * dirty_reaper_start: start the thread, asleep
  * @reap: called every DIRTY_REAPER_PERIOD_MS while logging, with no lock
- *        held; returns whether there was anything to harvest
+ *        held; returns whether there was anything to harvest.  It must not
+ *        wait for a lock under which dirty_reaper_call() may be called.
  */
 void dirty_reaper_start(DirtyReaper *reaper, bool (*reap)(void *opaque),
                         void *opaque);
+
+/**
+ * dirty_reaper_call: have the thread call @fn(@opaque), and wait for it
+ *
+ * For system calls that must not be interrupted: the thread has all signals
+ * blocked.  From the thread itself it is a plain call.  One caller at a time.
+ *
+ * Returns: what @fn returns.
+ */
+int dirty_reaper_call(DirtyReaper *reaper, int (*fn)(void *opaque),
+                      void *opaque);
 
 /**
  * dirty_reaper_set_logging: pages are (not) logged from now on

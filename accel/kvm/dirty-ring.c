@@ -42,6 +42,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
+#include "qemu/host-utils.h"
 #include "dirty-ring.h"
 
 /*
@@ -82,6 +83,7 @@ DirtyRing *dirty_ring_new(unsigned long vcpu_id, uint32_t size)
 {
     DirtyRing *ring = g_new0(DirtyRing, 1);
 
+    assert(is_power_of_2(size));
     ring->vcpu_id = vcpu_id;
     ring->size = size;
     return ring;
@@ -151,7 +153,6 @@ uint32_t dirty_ring_harvest(DirtyRing *ring, DirtyRingStage *stage)
     }
 
     stage->used += count;
-    stage->unreset += count;
     return count;
 }
 
@@ -180,29 +181,33 @@ void dirty_ring_stage_destroy(DirtyRingStage *stage)
  */
 static bool stage_reset(DirtyRingStage *stage)
 {
-    uint64_t expected = stage->unreset;
+    size_t left = stage->used;
     int idle = 0;
     int ret;
 
     ret = stage->ops->reset(stage->opaque);
     stage->resets++;
-    if (ret >= 0 && ret == expected) {
-        stage->unreset = 0;
+    if (ret >= 0 && ret == left && !stage->unfinished) {
         return true;
     }
 
+    /*
+     * From here on the numbers prove little.  What was taken off without being
+     * counted, or is left from another time, shows in a call that finds
+     * nothing more.
+     */
     stage->short_resets++;
+    stage->unfinished = true;
     while (true) {
-        if (ret > 0) {
-            /* More than was marked is nonsense, but leaves nothing undone. */
-            stage->unreset -= MIN(ret, stage->unreset);
+        if (ret > 0 && left) {
+            left -= MIN(ret, left);
             idle = 0;
+        } else if (ret == 0 && !left) {
+            stage->unfinished = false;
+            break;
         } else if (ret < 0 && ret != -EINTR && ret != -EAGAIN) {
             break;
         } else if (++idle == RESET_TRIES) {
-            break;
-        }
-        if (!stage->unreset) {
             break;
         }
         ret = stage->ops->reset(stage->opaque);
@@ -213,10 +218,17 @@ static bool stage_reset(DirtyRingStage *stage)
 
 void dirty_ring_stage_commit(DirtyRingStage *stage)
 {
-    if (!stage->used) {
+    bool protected;
+
+    if (!stage->used && !stage->unfinished) {
         return;
     }
-    if (!stage_reset(stage)) {
+    protected = stage_reset(stage);
+    if (!stage->used) {
+        /* What was left over has been dealt with when the reset gave up. */
+        return;
+    }
+    if (!protected) {
         stage->ops->reprotect(stage->opaque);
     }
     stage->ops->publish(stage->opaque, stage->entries, stage->used);

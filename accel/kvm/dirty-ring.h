@@ -36,6 +36,9 @@ typedef struct DirtyRingOps {
      * Write-protect again the pages of all entries marked RESET, flush TLBs.
      * Returns how many entries were handled, or -errno.
      * (KVM API, capability KVM_CAP_DIRTY_LOG_RING)
+     *
+     * Must not be interrupted by signals: Linux from 6.16 on can then return
+     * the full number without having protected the last of them.
      */
     int (*reset)(void *opaque);
     /*
@@ -54,12 +57,12 @@ typedef struct DirtyRingStage {
     DirtyRingEntry *entries;
     size_t used;
     size_t allocated;
-    uint64_t unreset;           /* marked RESET, not yet acknowledged */
+    bool unfinished;            /* a reset gave up; entries may be left */
     uint64_t resets;            /* statistics: reset calls, */
     uint64_t short_resets;      /* and those that did not do all at once */
 } DirtyRingStage;
 
-/* A stage is committed when it holds this many entries (4 MiB of them). */
+/* The caller commits a stage that holds this many entries (4 MiB of them). */
 #define DIRTY_RING_STAGE_MAX (256 * 1024)
 
 /**
@@ -122,7 +125,9 @@ void dirty_ring_stage_destroy(DirtyRingStage *stage);
 /**
  * dirty_ring_stage_commit: protect the staged pages again, then publish them
  *
- * Does nothing on an empty stage.  Called with the tracker lock held.
+ * Does nothing on an empty stage, unless a reset gave up before: then it tries
+ * again, as the kernel may still hold a full ring of harvested entries.
+ * Called with the tracker lock held.
  */
 void dirty_ring_stage_commit(DirtyRingStage *stage);
 

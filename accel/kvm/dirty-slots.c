@@ -23,11 +23,12 @@ void dirty_slots_set(DirtySlots *map, uint32_t key, const DirtySlot *slot)
 {
     uint32_t as = key_as(key), id = key_id(key), old;
 
-    if (as >= DIRTY_SLOTS_AS_MAX) {
-        return;
-    }
+    assert(as < DIRTY_SLOTS_AS_MAX);
 
     old = map->as[as].allocated;
+    if (id >= old && !slot->npages) {
+        return;
+    }
     if (id >= old) {
         uint32_t grown = MAX(id + 1, old * 2);
 

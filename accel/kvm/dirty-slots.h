@@ -40,6 +40,7 @@ void dirty_slots_set(DirtySlots *map, uint32_t key, const DirtySlot *slot);
  * dirty_slots_find: the slot that holds page @offset of slot @key
  *
  * Returns: NULL if the kernel named a slot, or a page, that does not exist.
+ * The result is valid until the next dirty_slots_set().
  */
 const DirtySlot *dirty_slots_find(const DirtySlots *map, uint32_t key,
                                   uint64_t offset);

@@ -104,12 +104,12 @@ static int choose_backend(KVMDirtyTracker *t, Error **errp)
 int kvm_dirty_tracker_probe(KVMState *s)
 {
     Error *err = NULL;
-    int ret = choose_backend(s->dirty_tracker, &err);
 
-    if (ret < 0) {
+    if (choose_backend(s->dirty_tracker, &err) < 0) {
         error_report_err(err);
+        return -ECANCELED;
     }
-    return ret;
+    return 0;
 }
 
 void kvm_dirty_tracker_start(KVMState *s)

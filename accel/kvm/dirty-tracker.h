@@ -39,7 +39,8 @@ void kvm_dirty_tracker_instance_init(KVMState *s);
  * KVM demands for the ring (KVM API, KVM_CAP_DIRTY_LOG_RING).  A fallback is
  * told as a warning, what is not acceptable as an error.
  *
- * Returns: 0, or -errno after having reported the error.
+ * Returns: 0, or -ECANCELED after having reported the error: no more need be
+ * said.
  */
 int kvm_dirty_tracker_probe(KVMState *s);
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Front doors.  Each configures and builds first when that is needed.
+
+PYTHON = /usr/bin/python3
+export DESTDIR
+
+all: build/build.ninja
+	@ninja --quiet -C build
+
+build/build.ninja:
+	@./configure
+
+demo: all
+	@tests/lab/demo
+
+check: build/build.ninja
+	@$(PYTHON) scripts/run-tests.py
+
+check-slow: build/build.ninja
+	@$(PYTHON) scripts/run-tests.py --suite slow
+
+install: all
+	@$(PYTHON) scripts/install.py
+
+upstream: build/build.ninja
+	@ninja --quiet -C build upstream
+
+lab-shell: all
+	@tests/lab/shell
+
+# What was compiled; sources, packages and the compiler cache stay.
+clean:
+	rm -rf build/qemu build/upstream build/build.ninja build/meson-* build/tests
+
+distclean:
+	rm -rf build
+
+help:
+	@echo 'make              build QEMU with our dirty tracking (build/qemu)'
+	@echo 'make demo         watch a busy guest being live-migrated, ring against bitmap'
+	@echo 'make check        run the tests; make check-slow: those that take longer'
+	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
+	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
+	@echo 'make lab-shell    a prompt on the emulated KVM host'
+	@echo 'make clean        remove what was compiled; make distclean: all of build/'
+	@echo './configure --help lists what can be chosen'
+
+.PHONY: all demo check check-slow install upstream lab-shell clean distclean help

@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Style and shape of this repository, as a TAP test.
+
+  style.py files     QEMU's checkpatch.pl on every C file of ours
+  style.py patches   ... and on every patch in patches/qemu
+  style.py shape     the size of patches/qemu, and symbols of the built QEMU
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import overlay
+import series
+from common import COMPOSED, QEMU_BUILD, ROOT, main
+
+# Where C files of ours live that QEMU does not build.
+OTHERS = ["tests/unit", "tests/lab"]
+
+# What checkpatch says that does not fit here: (where, what), and why.
+EXCEPTIONS = [
+    # QEMU's MAINTAINERS knows nothing of this project's files.
+    ("patches/qemu/",
+     "added, moved or deleted file(s), does MAINTAINERS need updating?"),
+    # Small programs of the lab's machines stand alone, without QEMU's library.
+    ("tests/lab/", "consider using qemu_strtou"),
+    # Memory that others write under one's feet is their subject.
+    ("tests/lab/", "Use of volatile is usually wrong"),
+    # It takes a structure's aligned member for a declaration.
+    ("tests/lab/", "externs should be avoided in .c files"),
+]
+
+# Below this many added lines the patches stay hooks: code goes into files.
+PATCH_LINES = 400
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def result(self, good, name, details=()):
+        self.count += 1
+        self.failed += not good
+        for line in details:
+            print(f"# {line}")
+        print(f"{'ok' if good else 'not ok'} {self.count} {name}", flush=True)
+
+    def done(self):
+        print(f"1..{self.count}")
+        return 1 if self.failed else 0
+
+
+def expected(name, block):
+    return any(name.startswith(where) and what in block.splitlines()[0]
+               for where, what in EXCEPTIONS)
+
+
+def complaints(name, *options):
+    """Errors and warnings of checkpatch on file NAME that are no exceptions."""
+    # Seen from our root: it has other rules for what is in tests/.
+    script = os.path.join(COMPOSED, "scripts/checkpatch.pl")
+    done = subprocess.run(["perl", script, "--no-tree", "--no-summary",
+                           *options, name], cwd=ROOT, check=False, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, errors="replace")
+    blocks = re.split(r"^(?=(?:ERROR|WARNING): )", done.stdout, flags=re.M)
+    found = [block for block in blocks
+             if block.startswith(("ERROR: ", "WARNING: "))
+             and not expected(name, block)]
+    if done.returncode and len(blocks) == 1:
+        found.append(f"ERROR: checkpatch.pl failed: {done.stdout}")
+    # A block ends at an empty line; after the last one comes advice.
+    return [line for block in found
+            for line in block.split("\n\n")[0].splitlines()]
+
+
+def c_files():
+    found = [name for name in overlay.ours()
+             if name.endswith((".c", ".h")) and
+             not name.startswith("linux-headers/")]
+    for directory in OTHERS:
+        for where, _, names in os.walk(os.path.join(ROOT, directory)):
+            found += [os.path.relpath(os.path.join(where, name), ROOT)
+                      for name in names if name.endswith((".c", ".h"))]
+    return sorted(found)
+
+
+def files(tap):
+    for name in c_files():
+        found = complaints(name, "-f")
+        tap.result(not found, name, found)
+
+
+def patches(tap):
+    for name in series.names():
+        path = f"patches/qemu/{name}"
+        # The sign-off is in the commits of this repository.
+        found = complaints(path, "--no-signoff")
+        tap.result(not found, path, found)
+
+
+def shape(tap):
+    added = {name: len(re.findall(r"^\+(?!\+\+ )", series.text(name), re.M))
+             for name in series.names()}
+    total = sum(added.values())
+    tap.result(total < PATCH_LINES,
+               f"patches/qemu adds {total} lines, of less than {PATCH_LINES}",
+               [f"{count:4} {name}" for name, count in added.items()])
+
+    binary = os.path.join(QEMU_BUILD, "qemu-system-x86_64")
+    listed = subprocess.run(["nm", binary], stdout=subprocess.PIPE, text=True,
+                            check=False)
+    symbols = [line.split()[-1] for line in listed.stdout.splitlines()]
+    left = [name for name in symbols
+            if re.match(r"kvm_dirty_ring_reap|kvm_dirty_ring_reset", name)]
+    # A stripped binary has no symbols at all and would prove nothing.
+    tap.result("kvm_init_vcpu" in symbols and not left,
+               "upstream's ring code is not in the built QEMU",
+               left or ([] if symbols else [f"{binary} has no symbols"]))
+
+
+def run():
+    tap = Tap()
+    {"files": files, "patches": patches, "shape": shape}[sys.argv[1]](tap)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,45 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A migration is cancelled, early and late, and then done after all."""
+
+import sys
+
+from dirtylab import guest, migrate, report, rig
+
+
+def steps(r, backend):
+    vm = r.guest(backend)
+    for passes in (1, 2):
+        dst = r.destination()
+        now = migrate.start_and_cancel(
+            vm, dst, migrate.Options(bandwidth=60), passes=passes)
+        r.lab.drop(dst)
+        vm.run_for(0.5)
+        r.tap.ok(vm.status() == "running" and not vm.console.corrupt,
+                 f"cancelled in pass {passes}, the guest runs",
+                 vm.console.corrupt)
+        r.tap.note(f"cancelled after {now.seconds:.1f} s in pass "
+                   f"{now.passes}")
+    if r.query():
+        before = r.query()
+        vm.run_for(1.5)
+        after = r.query()
+        r.tap.ok(before == after, "nothing is logged after cancelling",
+                 [str(before), str(after)])
+    # Told, not judged: on a busy machine it says little.
+    wps = guest.rate(vm.console.samples[-10:])
+    r.tap.note(f"the guest writes {report.short(wps)} times a second again")
+    r.migrate("retry")
+    r.vm.wait_shell()
+
+
+def ring(r):
+    steps(r, "ring")
+
+
+def log(r):
+    steps(r, "log")
+
+
+if __name__ == "__main__":
+    sys.exit(rig.main("cancel and retry", ring, __doc__))

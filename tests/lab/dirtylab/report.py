@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Text for people: numbers, a table, a line that shows progress."""
+
+import sys
+
+
+def count(n):
+    """1234567 -> 1,234,567; what is not known is a dash."""
+    return "-" if n is None else f"{round(n):,}"
+
+
+def short(n):
+    """1234567 -> 1.23 M."""
+    if n is None:
+        return "-"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= limit:
+            return f"{n / limit:.3g} {unit}"
+    return f"{n:.0f}"
+
+
+def mib(n):
+    return f"{n / (1 << 20):.0f} MiB"
+
+
+def table(header, rows):
+    """Columns as wide as they must be; the first to the left."""
+    lines = [header] + rows
+    width = [max(len(line[i]) for line in lines) for i in range(len(header))]
+
+    def one(line):
+        cells = [line[0].ljust(width[0])]
+        cells += [c.rjust(w) for c, w in zip(line[1:], width[1:])]
+        return "  ".join(cells).rstrip()
+
+    rule = "  ".join("-" * w for w in width)
+    return "\n".join([one(header), rule] + [one(r) for r in rows])
+
+
+class Live:
+    """A line that is rewritten on a terminal, and now and then a line of its
+    own elsewhere."""
+
+    def __init__(self, tty=None, every=1.0, out=sys.stdout):
+        self.tty = out.isatty() if tty is None else tty
+        self.every = every
+        self.out = out
+        self._last = None
+        self._open = False
+
+    def update(self, seconds, text):
+        if self.tty:
+            self.out.write("\r\x1b[K" + text)
+            self._open = True
+            self.out.flush()
+        elif self._last is None or seconds - self._last >= self.every:
+            self._last = seconds
+            print(text, file=self.out, flush=True)
+
+    def done(self):
+        """Leave the last state on the screen."""
+        if self._open:
+            self.out.write("\n")
+            self.out.flush()
+        self._open = False
+        self._last = None

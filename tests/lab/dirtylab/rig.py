@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a scenario works with: a running guest, checks, checked migrations.
+
+Booting a guest takes most of a scenario's time, so scenarios that follow each
+other share one as long as they want the same machine and it is still well.
+"""
+
+import time
+import traceback
+
+from . import config, migrate, stats, trial
+from .errors import LabError, Unavailable
+from .tap import Tap
+from .vm import Lab
+
+# Enough memory for several passes, a load that makes the ring fill, and a
+# machine that the scenarios can add to: a second vCPU, a VGA card, a PCI
+# memory device whose mapping the guest can switch off and on.
+COMMON = dict(mem=256, load="mib=48,rate=20000", maxcpus=2, vga=True,
+              shared_bar=1)
+
+
+class Rig:
+    def __init__(self, args, tap=None):
+        self.args = args
+        self.tap = tap or Tap()
+        self.lab = Lab(keep=args.keep)
+        self.vm = None
+        self.accel_base = args.accel
+
+    def accel(self, backend, size=4096):
+        return config.accel(backend, size, self.accel_base)
+
+    @property
+    def kvm(self):
+        return self.accel_base.split(",")[0] == "kvm"
+
+    def need_kvm(self):
+        if not self.kvm:
+            raise Unavailable("needs KVM")
+
+    def spec(self, backend="ring", size=4096, **changes):
+        values = dict(COMMON, accel=self.accel(backend, size))
+        values.update(changes)
+        return config.spec(self.args, **values)
+
+    def guest(self, backend="ring", size=4096, **changes):
+        """A running guest of that kind: the one at hand or a new one."""
+        spec = self.spec(backend, size, **changes)
+        vm = self.vm
+        if vm and vm.spec == spec and not vm.plugged:
+            vm.check_alive()
+            if vm.status() == "running":
+                return vm
+        self.discard()
+        self.vm = self.lab.start(spec)
+        if spec.load:
+            self.vm.wait_load()
+        self.vm.wait_shell()
+        return self.vm
+
+    def discard(self):
+        """Give up the running guest: the next scenario boots a new one."""
+        if self.vm:
+            self.lab.drop(self.vm)
+            self.vm = None
+
+    def destination(self):
+        """An empty machine like the running one, ready to receive it."""
+        return self.lab.start(self.vm.spec, incoming=True,
+                              plugged=self.vm.plugged)
+
+    def migrate(self, name, options=None, dst=None, **kw):
+        """A checked migration of the running guest; the destination becomes
+        the running guest. Returns the Trial."""
+        src = self.vm
+        dst = dst or self.destination()
+        done = trial.run(src, dst, options or migrate.Options(), **kw)
+        r, t = done.result, done.result.tracking
+        self.tap.note(
+            f"{name}: {t.backend}, {r.total_ms} ms, downtime "
+            f"{r.downtime_ms} ms, {r.sent >> 20} MiB, {r.passes} passes, "
+            f"harvested {t.harvested}, ring full {t.ring_full}, "
+            f"{done.ram.pages} pages compared in "
+            f"{done.compare_seconds:.1f} s")
+        self.tap.ok(not done.differing,
+                    f"{name}: 0 of {done.ram.pages} pages differ",
+                    [f"{done.differing} pages differ"] + done.details())
+        if done.differing:
+            self.lab.drop(dst)
+            self.discard()
+            raise LabError(f"{name}: the guest cannot be continued")
+        self.tap.ok(not done.complaints, f"{name}: the guest goes on",
+                    done.complaints)
+        self.lab.drop(src)
+        self.vm = dst
+        return done
+
+    def check_harvest(self, name, done, backend):
+        """The backend that was asked for is the one that did the work."""
+        t = done.result.tracking
+        self.tap.ok(t.backend == backend, f"{name}: backend is {backend}",
+                    f"it is {t.backend}: {t.raw}")
+        if backend == "ring":
+            self.tap.ok((t.harvested or 0) > 0,
+                        f"{name}: pages were harvested from the ring",
+                        f"{t.harvested} pages")
+        if t.raw and "ring" in t.raw:
+            self.tap.ok(t.raw["ring"]["stray-entries"] == 0,
+                        f"{name}: no entry pointed to a page that is not "
+                        "there", str(t.raw))
+
+    def wait(self, what, condition, timeout=30, pause=0.1):
+        """Poll until `condition()` is true; LabError names what did not
+        happen."""
+        end = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            if self.vm:
+                self.vm.check_alive()
+                self.vm.console.poll()
+            if time.monotonic() > end:
+                raise LabError(f"{what}: not within {timeout} s")
+            time.sleep(pause)
+
+    def query(self):
+        """The tracker's own figures, or None for a QEMU without them."""
+        return stats.query(self.vm)
+
+    def run(self, name, scenario, *args):
+        """Run one scenario; whatever it raises becomes a failed check."""
+        self.tap.prefix = f"{name}: "
+        began = time.monotonic()
+        try:
+            scenario(self, *args)
+        except Unavailable as err:
+            self.tap.skip("all of it", err)
+        except LabError as err:
+            self.tap.ok(False, "ran to its end", f"{type(err).__name__}: {err}")
+            self.discard()
+        except Exception:
+            self.tap.ok(False, "ran to its end", traceback.format_exc())
+            self.discard()
+        self.tap.prefix = ""
+        self.tap.note(f"{name} took {time.monotonic() - began:.0f} s")
+
+    def close(self):
+        self.lab.close()
+
+
+def main(name, scenario, doc, options=None):
+    """The command line of a scenario that is run on its own."""
+    p = config.parser(doc)
+    p.add_argument("--accel", default=config.ACCEL,
+                   help="the accelerator, without ring options")
+    if options:
+        options(p)
+    args = p.parse_args()
+    rig = Rig(args)
+    try:
+        rig.run(name, scenario)
+    finally:
+        rig.close()
+    return rig.tap.end()

@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The dirty limit slows a vCPU down by its ring and lets it go again; then a
+migration with the dirty-limit capability."""
+
+import sys
+
+from dirtylab import guest, migrate, rig
+from dirtylab.qmp import QmpError
+
+QUOTA = 8           # MB/s
+
+
+def scenario(r):
+    r.need_kvm()
+    vm = r.guest()
+    vm.run_for(1)
+    free = guest.rate(vm.console.samples[-10:])
+    vm.qmp.cmd("set-vcpu-dirty-limit", {"dirty-rate": QUOTA})
+    limits = vm.qmp.cmd("query-vcpu-dirty-limit")
+    # A vCPU that is not plugged yet may be listed as well.
+    r.tap.ok(limits and all(v["limit-rate"] == QUOTA for v in limits),
+             "the limit is set and shown", str(limits))
+
+    def slow():
+        wps = guest.rate(vm.console.samples[-10:])
+        return wps is not None and wps < free / 2 and wps
+
+    limited = r.wait("writes fall to less than half", slow, timeout=60)
+    r.tap.ok(True, f"the guest is slowed to {limited:.0f} writes/s")
+
+    def current():
+        limits = vm.qmp.cmd("query-vcpu-dirty-limit")
+        return max(v["current-rate"] for v in limits)
+
+    measured = r.wait("the vCPU's dirty rate is known", current)
+    r.tap.ok(True, f"its dirty rate is known, {measured} MB/s")
+    vm.qmp.cmd("cancel-vcpu-dirty-limit")
+    r.tap.ok(vm.qmp.cmd("query-vcpu-dirty-limit") == [],
+             "the limit is gone")
+
+    def fast():
+        wps = guest.rate(vm.console.samples[-10:])
+        return wps is not None and wps > 1.5 * limited and wps
+
+    free = r.wait("writes go up again", fast, timeout=60)
+    r.tap.ok(True, f"the guest is free again, {free:.0f} writes/s")
+    try:
+        done = r.migrate("with the dirty-limit capability",
+                         migrate.Options(capabilities=("dirty-limit",),
+                                         parameters={"vcpu-dirty-limit": 50}))
+    except QmpError as err:
+        r.tap.ok(False, "with the dirty-limit capability", err.desc)
+        return
+    r.check_harvest("with the dirty-limit capability", done, "ring")
+    r.vm.wait_shell()
+
+
+if __name__ == "__main__":
+    sys.exit(rig.main("dirty limit", scenario, __doc__))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Builds the lab's own static C programs."""
+
+import os
+import subprocess
+
+from . import paths
+from .errors import LabError
+
+
+def static(name, source, extra=()):
+    """The program, rebuilt if its source is newer."""
+    out = paths.LAB / 'bin' / name
+    if out.exists() and out.stat().st_mtime > source.stat().st_mtime:
+        return out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = out.with_suffix('.new')
+    command = [os.environ.get('CC', 'cc'), '-O2', '-g', '-Wall', '-Wextra', '-static',
+               '-o', str(new), str(source), *extra]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise LabError(f'{" ".join(command)} failed:\n{done.stderr}')
+    new.rename(out)
+    return out
+
+
+def busybox():
+    for path in (paths.Path('/usr/bin/busybox'), paths.Path('/bin/busybox')):
+        if path.is_file():
+            return path
+    raise LabError('busybox is missing; install the Debian package busybox-static')
+
+
+def applets():
+    done = subprocess.run([str(busybox()), '--list-full'], text=True,
+                          stdout=subprocess.PIPE, check=True)
+    return done.stdout.split()

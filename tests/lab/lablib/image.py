@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What L1 runs on: layers of files, each cached until one of its inputs changes.
+
+base      system, Python, firmware, kernel modules, guest: changes rarely
+qemu      our QEMU; changes with every build
+upstream  the unchanged QEMU, if built
+run       command, drivers, files to copy: made for each run (see runlayer.py)
+"""
+
+import fcntl
+from contextlib import contextmanager
+
+from . import compile as build
+from . import guest, kernel, paths, pyruntime
+from .tree import Tree, stripped
+
+IMAGES = paths.LAB / 'images'
+QEMU_ROOT = '/opt/qemu'
+UPSTREAM_ROOT = '/opt/upstream'
+GUEST_ROOT = '/opt/guest'
+FIRMWARE = ('bios*.bin', 'vgabios*.bin', 'kvmvapic.bin', 'linuxboot*.bin',
+            'multiboot*.bin', 'pvh.bin', 'qboot.rom', 'efi-virtio.rom',
+            'efi-e1000*.rom', 'pxe-virtio.rom', 'pxe-e1000.rom', 'keymaps/*')
+
+
+class Layer:
+    """A tree and the archive made of it."""
+
+    def __init__(self, name, tree):
+        self.name = name
+        self.tree = tree
+        self.key = tree.key()
+        self.archive = IMAGES / f'{name}-{self.key}.cpio'
+
+    def ensure(self):
+        """Called under the lock. Keeps it open: a later run may remove it."""
+        if not self.archive.exists():
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            new = self.archive.with_suffix('.new')
+            with open(new, 'wb') as out:
+                self.tree.pack(out)
+            new.rename(self.archive)
+            self._remove_old()
+        self.file = open(self.archive, 'rb')
+        return self
+
+    def _remove_old(self, keep=3):
+        found = sorted(IMAGES.glob(f'{self.name}-*.cpio'),
+                       key=lambda p: p.stat().st_mtime, reverse=True)
+        for stale in found[keep:]:
+            stale.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked():
+    """Two runs that start together must not both fetch and build."""
+    paths.LAB.mkdir(parents=True, exist_ok=True)
+    with open(paths.LAB / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def layers():
+    with locked():
+        kernel.ensure()
+        base = base_tree()
+        below = base.paths()
+        found = [Layer('base', base).ensure(),
+                 Layer('qemu', qemu_tree(paths.qemu(), QEMU_ROOT, below)).ensure()]
+        if paths.UPSTREAM_QEMU.is_file():
+            tree = qemu_tree(paths.UPSTREAM_QEMU, UPSTREAM_ROOT, below)
+            found.append(Layer('upstream', tree).ensure())
+    return found
+
+
+def base_tree():
+    tree = Tree()
+    add_skeleton(tree)
+    add_busybox(tree)
+    add_firmware(tree)
+    add_modules(tree)
+    add_guest(tree)
+    pyruntime.add(tree)
+    pyruntime.add_package(tree, '/opt/lab/qemu/qmp', paths.qemu_python() / 'qemu' / 'qmp')
+    tree.file('/init', build.static('labinit', paths.LAB_SRC / 'l1' / 'labinit.c'),
+              0o755, stripped)
+    return tree
+
+
+def add_skeleton(tree):
+    for name in ('bin', 'sbin', 'lib', 'lib64'):
+        tree.directory(f'/usr/{name}')
+        tree.link(f'/{name}', f'usr/{name}')
+    for name in ('dev', 'proc', 'sys', 'tmp', 'run', 'root', 'etc', 'var', 'mnt'):
+        tree.directory(f'/{name}')
+    # The kernel opens it before anything is mounted.
+    tree.device('/dev/console', 0o020600, 5, 1)
+    tree.link('/var/tmp', '../tmp')
+    tree.text('/etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n')
+    tree.text('/etc/group', 'root:x:0:\n')
+    tree.text('/etc/hosts', '127.0.0.1 localhost lab\n')
+    tree.text('/etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files\n')
+
+
+def add_busybox(tree):
+    tree.file('/usr/bin/busybox', build.busybox(), 0o755)
+    for applet in build.applets():
+        if not applet.endswith('/busybox'):
+            tree.link(f'/{applet}', '/usr/bin/busybox')
+
+
+def add_firmware(tree):
+    """All in one place, linked from wherever QEMU was configured to look."""
+    for where in paths.FIRMWARE_DIRS:
+        for pattern in FIRMWARE:
+            for file in sorted(where.glob(pattern)):
+                tree.file(f'/usr/share/qemu/{file.relative_to(where)}', file, 0o644)
+    for link in ('/usr/share/seabios', '/usr/lib/ipxe/qemu',
+                 f'{QEMU_ROOT}/share/qemu', f'{UPSTREAM_ROOT}/share/qemu'):
+        tree.link(link, '/usr/share/qemu')
+
+
+def add_modules(tree):
+    for module in sorted((paths.KERNEL / 'modules').glob('*.ko')):
+        tree.file(f'/lib/modules/lab/{module.name}', module, 0o644)
+
+
+def add_guest(tree):
+    initrd = Layer('guest', guest.tree()).ensure()
+    tree.file(f'{GUEST_ROOT}/vmlinuz', paths.KERNEL / 'vmlinuz', 0o644)
+    tree.file(f'{GUEST_ROOT}/initrd', initrd.archive, 0o644)
+
+
+def qemu_tree(program, root, below):
+    tree = Tree(below)
+    tree.program(f'{root}/bin/qemu-system-x86_64', program, stripped)
+    return tree

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Entry points of tests/lab/run and tests/lab/shell."""
+
+import sys
+
+from . import native, nested, options
+from .errors import EXIT_LAB, LabError
+
+
+def run(argv):
+    return start(options.parse_run(argv))
+
+
+def shell(argv):
+    args = options.parse_shell(argv)
+    if not sys.stdin.isatty() or not sys.stdout.isatty():
+        print('lab: the shell needs a terminal; use tests/lab/run for a command',
+              file=sys.stderr)
+        return EXIT_LAB
+    return start(args)
+
+
+def start(args):
+    try:
+        if args.where == 'auto':
+            args.where = 'nested' if native.unusable() else 'native'
+        if args.where == 'native':
+            return native.run(args)
+        return nested.run(args)
+    except LabError as e:
+        print(f'lab: {e}', file=sys.stderr)
+        return EXIT_LAB
+    except KeyboardInterrupt:
+        return 130

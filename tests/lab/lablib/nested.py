@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs a command in the emulated KVM host."""
+
+import io
+import selectors
+import signal
+import sys
+import time
+
+from . import frames, image, runlayer
+from .console import Console
+from .errors import EXIT_LAB, EXIT_TIMEOUT
+from .machine import Machine
+from .terminal import Terminal
+
+BOOT_LIMIT = 120    # seconds; a boot takes 3 to 4, on a busy machine longer
+LAST_WORDS = 10     # seconds a panicking kernel has for its last lines
+
+
+def run(args):
+    layers = image.layers()
+    below = {path for layer in layers for path in layer.tree.paths()}
+    archive = io.BytesIO()
+    runlayer.tree(args, below).pack(archive)
+    session = Session(args)
+    return session.run([*layers, archive.getvalue()])
+
+
+class Session:
+    """One machine from power-on to the end of its command."""
+
+    def __init__(self, args):
+        self.args = args
+        self.console = Console(echo=args.verbose)
+        self.decoder = frames.Decoder()
+        self.status = None
+        self.failure = None
+        self.up = False
+
+    def run(self, layers):
+        self.started = time.monotonic()
+        self.deadline = self.started + BOOT_LIMIT
+        # Turned into SystemExit, so that the machine is stopped on the way out.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda n, _: sys.exit(128 + n))
+        self.machine = Machine(self.args, layers)
+        self.terminal = Terminal(self.machine.port) if self.args.tty else None
+        try:
+            with self.terminal or io.BytesIO():
+                self._loop()
+        finally:
+            self.machine.stop()
+        self._note(f'{time.monotonic() - self.started:.1f} s in all')
+        return self._verdict()
+
+    def _loop(self):
+        with selectors.DefaultSelector() as self.selector:
+            self.selector.register(self.machine.console, selectors.EVENT_READ,
+                                   self._read_console)
+            self.selector.register(self.machine.port, selectors.EVENT_READ, self._read_port)
+            if self.terminal:
+                self.selector.register(0, selectors.EVENT_READ, self.terminal.forward)
+            while self.status is None and self.failure is None and self.selector.get_map():
+                left = None
+                if self.deadline is not None:
+                    left = self.deadline - time.monotonic()
+                    if left <= 0:
+                        self._timed_out()
+                        return
+                for key, _ in self.selector.select(left):
+                    key.data()
+
+    def _read_console(self):
+        data = self.machine.console.read(65536)
+        if data:
+            self.console.feed(data)
+        elif data == b'':
+            self.selector.unregister(self.machine.console)
+            if self.status is None:
+                self._drain_port()
+            if self.status is None and self.failure is None:
+                self.failure = 'L1 ended without reporting a status' + self._emulator_status()
+        if self.console.fatal and not self.failure:
+            self.deadline = min(self.deadline or float('inf'), time.monotonic() + LAST_WORDS)
+
+    def _drain_port(self):
+        while self.machine.port in self.selector.get_map():
+            if not self._read_port():
+                return
+
+    def _read_port(self):
+        try:
+            data = self.machine.port.recv(65536)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            data = b''
+        if not data:
+            self.selector.unregister(self.machine.port)
+            return False
+        for kind, payload in self.decoder.feed(data):
+            self._frame(kind, payload)
+        return True
+
+    def _frame(self, kind, payload):
+        if kind == b'O':
+            sys.stdout.buffer.write(payload)
+            sys.stdout.buffer.flush()
+        elif kind == b'E':
+            sys.stderr.buffer.write(payload)
+            sys.stderr.buffer.flush()
+        elif kind == b'H':
+            self.up = True
+            limit = self.args.timeout
+            self.deadline = time.monotonic() + limit if limit else None
+            self._note(f'L1 is up after {time.monotonic() - self.started:.1f} s')
+        elif kind == b'S':
+            self.status = int(payload)
+        elif kind == b'F':
+            self.failure = f'setting up L1 failed: {payload.decode(errors="replace")}'
+
+    def _timed_out(self):
+        if self.console.fatal:
+            self.failure = 'L1 kernel died'
+        elif not self.up:
+            self.failure = f'L1 was not up after {BOOT_LIMIT} s'
+        else:
+            self.status = EXIT_TIMEOUT
+            print(f'lab: timeout: the command ran for more than {self.args.timeout} s '
+                  '(--timeout)', file=sys.stderr)
+            self._show_console('the console of L1 ends with')
+
+    def _emulator_status(self):
+        code = self.machine.process.wait()
+        return f' (exit status {code} of the outer emulator)'
+
+    def _verdict(self):
+        # A kernel that died counts even if the command's status got out before.
+        if self.console.fatal:
+            self.failure = f'L1 kernel died: {self.console.fatal.strip()}'
+        if self.failure is None:
+            return self.status
+        print(f'lab: LAB FAILURE (not a result of the command): {self.failure}',
+              file=sys.stderr)
+        self._show_console('last lines of its console')
+        return EXIT_LAB
+
+    def _show_console(self, title):
+        if not self.args.verbose:
+            print(f'lab: {title}:\n{self.console.tail()}', file=sys.stderr)
+
+    def _note(self, text):
+        if self.args.verbose:
+            print(f'lab: {text}', file=sys.stderr, flush=True)

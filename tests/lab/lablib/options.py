@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line of tests/lab/run."""
+
+import argparse
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+positive.__name__ = 'number above 0'
+
+
+def copy_pair(text):
+    source, sep, target = text.rpartition(':')
+    if not sep or not source or not target.startswith('/'):
+        raise argparse.ArgumentTypeError(
+            f"'{text}': want SRC:DST, with DST an absolute path in L1")
+    return source, target
+
+
+def add_common(parser):
+    parser.add_argument('--where', choices=('auto', 'native', 'nested'), default='auto',
+                        help="on this machine's KVM, or in an emulated host "
+                             '(default: native if the CPU has vmx or svm)')
+    parser.add_argument('--smp', type=positive, default=1, metavar='N',
+                        help='CPUs of the emulated host (default 1)')
+    parser.add_argument('--mem', type=positive, default=4096, metavar='MiB',
+                        help='its memory (default 4096)')
+    parser.add_argument('--kvm', choices=('stock', 'patched'), default='stock',
+                        help="its KVM modules: the kernel's own, or those of patches/linux")
+    parser.add_argument('--copy', type=copy_pair, action='append', default=[],
+                        metavar='SRC:DST',
+                        help='bring a file or directory along; programs with their libraries')
+    parser.add_argument('--icount', action='store_true',
+                        help='count instructions as time: steady figures, slower')
+    parser.add_argument('-v', '--verbose', action='store_true',
+                        help="show the emulated host's console and what the lab does")
+
+
+def parse_run(argv):
+    parser = argparse.ArgumentParser(
+        prog='tests/lab/run',
+        description='Runs a command on a KVM host (L1), an emulated one where need be.',
+        epilog="Exit status: the command's; 124 when it took too long; "
+               '125 when the lab failed, not the command.')
+    add_common(parser)
+    parser.add_argument('--timeout', type=positive, default=300, metavar='S',
+                        help='seconds the command may take (default 300)')
+    parser.add_argument('command', nargs='+', metavar='CMD', help='what to run, after --')
+    args = parser.parse_args(argv)
+    args.tty = False
+    return args
+
+
+def parse_shell(argv):
+    parser = argparse.ArgumentParser(
+        prog='tests/lab/shell', description='A prompt on the KVM host (L1).')
+    add_common(parser)
+    parser.add_argument('command', nargs='*', metavar='CMD', help='instead of a shell')
+    args = parser.parse_args(argv)
+    args.command = args.command or ['/bin/sh']
+    args.timeout = None
+    args.tty = True
+    return args

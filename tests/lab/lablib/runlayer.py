@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The layer made for one run: the command and what it needs."""
+
+import os
+
+from . import clock, kernel, paths, pyruntime
+from .errors import LabError
+from .tree import Tree
+
+LAB_ROOT = '/opt/lab'
+SYSCTLS = (
+    ('vm/overcommit_memory', '1'),      # large sparse guests
+    ('kernel/core_pattern', '/tmp/core.%p'),
+)
+# Of the caller's environment only this reaches L1.
+PASSED = ('LAB_', 'TERM')
+
+
+def tree(args, below):
+    run = Tree(below)
+    add_drivers(run)
+    run.text('/lab/run/argv', '\0'.join(args.command) + '\0')
+    run.text('/lab/run/env', ''.join(f'{e}\0' for e in environment(args)))
+    run.text('/lab/run/sysctl', '\n'.join('='.join(pair) for pair in SYSCTLS) + '\n')
+    run.text('/lab/run/modules', '\n'.join(modules(run, args.kvm)) + '\n')
+    if args.tty:
+        size = os.get_terminal_size()
+        run.text('/lab/run/tty', f'{size.lines} {size.columns}')
+    for source, target in args.copy:
+        if not os.path.exists(source):
+            raise LabError(f'--copy {source}:{target}: {source} is not there')
+        run.copy(target, source)
+    return run
+
+
+def environment(args):
+    env = {k: v for k, v in os.environ.items() if k.startswith(PASSED)}
+    env.update(HOME='/root', PYTHONPATH=LAB_ROOT, LANG='C.UTF-8',
+               LAB_WHERE=args.where, LAB_TSC_KHZ=str(clock.tsc_khz(args.icount)))
+    return [f'{k}={v}' for k, v in env.items()]
+
+
+def add_drivers(run):
+    for file in sorted(paths.LAB_SRC.glob('*.py')):
+        run.file(f'{LAB_ROOT}/{file.name}', file)
+    package = paths.LAB_SRC / 'dirtylab'
+    if package.is_dir():
+        pyruntime.add_package(run, f'{LAB_ROOT}/dirtylab', package)
+
+
+def modules(run, which):
+    if which == 'stock':
+        return ['/lib/modules/lab/irqbypass.ko', '/lib/modules/lab/ccp.ko',
+                '/lib/modules/lab/kvm.ko', '/lib/modules/lab/kvm-amd.ko']
+    found = []
+    for file in kernel.patched_modules():
+        run.file(f'/lab/run/{file.name}', file, 0o644)
+        found.append(f'/lab/run/{file.name}')
+    return found

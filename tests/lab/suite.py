@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs scenarios one after the other and reports every check as TAP.
+
+Scenarios that want the same machine stand next to each other, so that they
+share its boot.
+"""
+
+import sys
+
+from dirtylab import config, rig
+import basic
+import cancel
+import dirtylimit
+import dirtyrates
+import faults
+import hotplug
+import idle
+import matrix
+import options
+import pingpong
+import slots
+import smm
+import vga
+
+SCENARIOS = {
+    "options": options.scenario,
+    "ring1": basic.ring1,
+    "ring2": basic.ring2,
+    "log1": basic.log1,
+    "log2": basic.log2,
+    "faults": faults.scenario,
+    "dirtyrate-ring": dirtyrates.ring,
+    "dirtylimit": dirtylimit.scenario,
+    "cancel-ring": cancel.ring,
+    "slots-ring": slots.ring,
+    "vga-ring": vga.ring,
+    "hotplug-ring": hotplug.ring,
+    "pingpong": pingpong.scenario,
+    "dirtyrate-log": dirtyrates.log,
+    "cancel-log": cancel.log,
+    "slots-log": slots.log,
+    "hotplug-log": hotplug.log,
+    "smm": smm.scenario,
+    "idle": idle.scenario,
+    "matrix": matrix.scenario,
+}
+
+GROUPS = {
+    # Each of them in a lab of its own, in "make check".
+    "oracle": ("options", "ring1", "ring2", "log1", "log2", "faults"),
+    "life": ("dirtyrate-ring", "dirtylimit", "cancel-ring", "slots-ring",
+             "vga-ring", "hotplug-ring", "pingpong", "smm"),
+    "log": ("dirtyrate-log", "cancel-log", "slots-log", "hotplug-log"),
+}
+
+
+def main():
+    p = config.parser(__doc__)
+    p.add_argument("--accel", default=config.ACCEL,
+                   help="the accelerator, without ring options")
+    p.add_argument("--repeat", type=int, default=1, metavar="N",
+                   help="go through the scenarios N times")
+    idle.options(p)
+    p.add_argument("what", nargs="+", metavar="SCENARIO|GROUP",
+                   help="scenarios: " + ", ".join(SCENARIOS)
+                   + "; groups: " + ", ".join(GROUPS))
+    args = p.parse_args()
+    names = []
+    for word in args.what:
+        if word not in SCENARIOS and word not in GROUPS:
+            p.error(f"{word}: no such scenario or group; there are "
+                    + ", ".join([*SCENARIOS, *GROUPS]))
+        names += GROUPS.get(word, (word,))
+    r = rig.Rig(args)
+    try:
+        for _ in range(args.repeat):
+            for name in names:
+                r.run(name, SCENARIOS[name])
+    finally:
+        r.close()
+    return r.tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Break the code under test on purpose, and require that the tests notice.
+
+Reports in TAP, one result a mutant.  A mutant whose text is not found, or
+which does not compile, is a failure like one that survives.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# Leave no __pycache__ in the source directory.
+sys.dont_write_bytecode = True
+import mutants  # noqa: E402
+
+SANITIZE = {
+    'plain': [],
+    'asan': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    'tsan': ['-fsanitize=thread'],
+}
+TRACKER = ['dirty-ring', 'dirty-slots']
+SUPPORT = ['ring-model', 'dirty-sim']
+RUN_TIMEOUT = 40                # seconds; a mutant may well hang
+
+
+class Broken(Exception):
+    """The mutation run itself does not work."""
+
+
+def glib(what):
+    return subprocess.check_output(['pkg-config', what, 'glib-2.0'],
+                                   text=True).split()
+
+
+class Builder:
+    """Compiles and links the test programs, against any tracker source."""
+
+    def __init__(self, args, work):
+        self.args = args
+        self.work = work
+        self.cflags = glib('--cflags')
+        self.libs = glib('--libs')
+        self.objects = {}
+
+    def run(self, command):
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise Broken(f'{" ".join(command)}:\n{done.stdout}')
+
+    def compile(self, source, variant, out_dir):
+        name = os.path.basename(source).removesuffix('.c')
+        out = os.path.join(out_dir, f'{name}-{variant}.o')
+        self.run(self.args.cc + SANITIZE[variant] + [
+            '-O1', '-g', '-w', '-pthread', '-I', self.args.tests] +
+            self.cflags + ['-c', source, '-o', out])
+        return out
+
+    def prepare(self, programs):
+        """Compile what no mutant changes."""
+        jobs = set()
+        for program, variant, _ in programs:
+            jobs |= {(name, variant) for name in [program] + SUPPORT}
+
+        def job(key):
+            source = os.path.join(self.args.tests, key[0] + '.c')
+            # Headers of the tracker are not mutated.
+            return key, self.compile(source, key[1], self.work)
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            self.objects = dict(pool.map(job, sorted(jobs)))
+
+    def link(self, program, variant, source_dir):
+        out = os.path.join(source_dir, f'{program}-{variant}')
+        objects = [self.objects[name, variant] for name in [program] + SUPPORT]
+        for name in TRACKER:
+            objects.append(self.compile(os.path.join(source_dir, name + '.c'),
+                                        variant, source_dir))
+        self.run(self.args.cc + SANITIZE[variant] + objects + ['-o', out] +
+                 self.libs + ['-pthread'])
+        return out
+
+
+def failure(program, path):
+    """Run; what failed, or None if all is well."""
+    env = dict(os.environ, LC_ALL='C')
+    # Results are for us to judge, not for the environment to change.
+    for name in ('DIRTY_SEED', 'DIRTY_STRESS_ROUNDS', 'DIRTY_FUZZ_SECONDS'):
+        env.pop(name, None)
+    command = [program] + (['-p', path] if path else [])
+    if program.endswith('-tsan') and no_aslr_works():
+        command = ['setarch', '-R'] + command
+    try:
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=RUN_TIMEOUT,
+                              env=env, check=False, errors='replace')
+    except subprocess.TimeoutExpired:
+        return f'did not end within {RUN_TIMEOUT} s'
+    if done.returncode == 0:
+        return None
+    for line in done.stdout.splitlines():
+        for sign in ('FATAL-ERROR: ', 'Bail out! ERROR:', 'runtime error: ',
+                     'ERROR: AddressSanitizer: ',
+                     'WARNING: ThreadSanitizer: '):
+            if sign in line:
+                return line.split(sign, 1)[1]
+    return f'status {done.returncode}: {done.stdout[-500:]}'
+
+
+def no_aslr_works():
+    """Old thread sanitizers want fewer random address bits than some have."""
+    return subprocess.run(['setarch', '-R', 'true'], check=False,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def copy_tracker(args, to):
+    os.mkdir(to)
+    for name in TRACKER:
+        for ext in ('.c', '.h'):
+            shutil.copy(os.path.join(args.tracker, name + ext), to)
+
+
+def edit(directory, file, old, new):
+    path = os.path.join(directory, file)
+    with open(path, encoding='utf-8') as f:
+        text = f.read()
+    count = text.count(old)
+    if count != 1:
+        raise Broken(f'{file}: expected once, found {count} times: {old!r}; '
+                     f'adapt mutants.py to the code')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text.replace(old, new))
+
+
+def try_mutant(args, builder, mutant):
+    """Returns (killed, report lines)."""
+    name, programs, edits = mutant
+    directory = os.path.join(builder.work, name)
+    report = []
+    killed = True
+    try:
+        copy_tracker(args, directory)
+        for file, old, new in edits:
+            edit(directory, file, old, new)
+        for program, variant, path in programs:
+            why = failure(builder.link(program, variant, directory), path)
+            report.append(f'{program} ({variant}): {why or "NOT NOTICED"}')
+            killed = killed and why is not None
+    except Broken as e:
+        return False, report + str(e).splitlines()
+    return killed, report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--tracker', required=True,
+                        help='directory of the code under test')
+    parser.add_argument('--tests', required=True,
+                        help='directory of the unit tests')
+    parser.add_argument('--only', help='try this mutant alone')
+    parser.add_argument('cc', nargs='+', help='compiler with its options')
+    args = parser.parse_args()
+
+    todo = [m for m in mutants.MUTANTS if args.only in (None, m[0])]
+    if not todo:
+        sys.exit(f'mutate.py: --only={args.only}: no such mutant; there are: '
+                 + ' '.join(m[0] for m in mutants.MUTANTS))
+    programs = {p for m in todo for p in m[1]}
+
+    with tempfile.TemporaryDirectory(prefix='mutants-') as work:
+        builder = Builder(args, work)
+        print(f'1..{len(todo)}', flush=True)
+        try:
+            builder.prepare(programs)
+            whole = os.path.join(work, 'unchanged')
+            copy_tracker(args, whole)
+            for program, variant, path in programs:
+                why = failure(builder.link(program, variant, whole), path)
+                if why:
+                    raise Broken(f'{program} ({variant}) fails already '
+                                 f'without a mutation: {why}')
+        except Broken as e:
+            print('\n'.join('# ' + line for line in str(e).splitlines()))
+            print('Bail out! nothing to compare mutants with')
+            return 1
+
+        survived = 0
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = pool.map(lambda m: try_mutant(args, builder, m), todo)
+            for i, (mutant, (killed, report)) in enumerate(
+                    zip(todo, results), 1):
+                survived += not killed
+                print(f'{"ok" if killed else "not ok"} {i} {mutant[0]}')
+                for line in report:
+                    print('# ' + line, flush=True)
+    return 1 if survived else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
