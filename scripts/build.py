@@ -117,7 +117,7 @@ def run():
     stamps = [a[len("--stamp="):] for a in sys.argv[1:] if a not in what]
     if what not in (["qemu"], ["upstream"]):
         raise Failure("usage: build.py qemu|upstream [--stamp=FILE]")
-    with build_lock(f"building {what[0]}"):
+    with build_lock(f"building {what[0]}", what[0]):
         if what == ["qemu"]:
             build_ours()
         else:

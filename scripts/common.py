@@ -99,10 +99,11 @@ def build_environment():
 
 
 @contextlib.contextmanager
-def build_lock(reason):
-    """One writer at a time in build/: ninja itself does not see to that."""
+def build_lock(reason, what="qemu"):
+    """One writer at a time in build/WHAT: ninja does not see to that."""
     os.makedirs(BUILD, exist_ok=True)
-    with open(os.path.join(BUILD, ".lock"), "w", encoding="utf-8") as lock:
+    with open(os.path.join(BUILD, f".lock-{what}"), "w",
+              encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

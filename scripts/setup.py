@@ -43,8 +43,9 @@ def from_package():
     version, dsc = fetch.fetch()
     base = f"Debian {version} {sha256(dsc)}"
     if read_json(SOURCE) != base or not os.path.isdir(PRISTINE):
-        fetch.extract(dsc, PRISTINE)
-        write_json(SOURCE, base)
+        with build_lock("new source", "upstream"):
+            fetch.extract(dsc, PRISTINE)
+            write_json(SOURCE, base)
     return base
 
 
@@ -64,11 +65,12 @@ def from_tree(directory):
     if directory in (PRISTINE, COMPOSED):
         raise Failure(f"--qemu-src={directory}: that is this project's own copy")
     base = f"tree {directory}"
-    if read_json(SOURCE) != base:
-        subprocess.run(["rm", "-rf", PRISTINE], check=True)
-    say(f"Copying QEMU {version} from {directory}")
-    copy_tree(directory + "/", PRISTINE, [".git", ".pc", "/build"])
-    write_json(SOURCE, base)
+    with build_lock("new source", "upstream"):
+        if read_json(SOURCE) != base:
+            subprocess.run(["rm", "-rf", PRISTINE], check=True)
+        say(f"Copying QEMU {version} from {directory}")
+        copy_tree(directory + "/", PRISTINE, [".git", ".pc", "/build"])
+        write_json(SOURCE, base)
     if os.path.isdir(COMPOSED) and compose.state()["base"] == base:
         # Files of the patches and links are compose's business.
         state = compose.state()

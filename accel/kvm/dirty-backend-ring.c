@@ -8,7 +8,8 @@
  * Every vCPU has a ring (dirty-ring.c).  Three parties empty them, each in
  * its own thread, all under the tracker lock and none needing the BQL:
  *
- *   the reaper        rings that are half full, while guest memory is logged
+ *   the reaper        rings that are half full, while a running guest's memory
+ *                     is logged
  *   a vCPU            its own ring, when that was full and KVM_RUN returned
  *   a dirty log sync  all rings; also before a slot or a vCPU goes away
  *
@@ -39,15 +40,23 @@
 #include "dirty-fault.h"
 #include "trace.h"
 
-/* Which rings to empty: those with at least this part of their entries. */
+/*
+ * Entries the kernel keeps free, at the most: 64, and with page modification
+ * logging the 512 that one VM exit can add.  A ring counts as full that early.
+ */
+#define RING_RESERVED 576
+
+/* Which rings to empty. */
 typedef enum RingFill {
-    RING_ANY,
-    RING_HALF,
+    RING_ANY,                   /* that have an entry */
+    RING_HALF,                  /* that have used half of their room */
 } RingFill;
 
 static bool ring_is_due(const DirtyRing *ring, RingFill fill)
 {
-    return dirty_ring_holds(ring, fill == RING_HALF ? ring->size / 2 : 1);
+    uint32_t half = (ring->size - MIN(ring->size / 2, RING_RESERVED)) / 2;
+
+    return dirty_ring_holds(ring, fill == RING_HALF ? half : 1);
 }
 
 static void trace_entries(const DirtyRing *ring, const DirtyRingStage *stage,
@@ -138,7 +147,8 @@ static int reset_ioctl(void *opaque)
  * Linux from 6.16 on stops a reset when a signal, or task work such as that of
  * io_uring, is pending.  Coming at the wrong moment, that leaves up to 64 pages
  * unprotected without showing in the result.  The reaper thread has all signals
- * blocked and does no other I/O, so resets are made there.
+ * blocked and does no other I/O, so resets are made there.  What cannot be
+ * blocked, such as SIGSTOP or a tracer, remains a risk on those kernels.
  */
 static int ring_reset(void *opaque)
 {
@@ -298,9 +308,17 @@ static bool ring_reap_due(void *opaque)
     return total;
 }
 
+static void ring_vm_state_changed(void *opaque, bool running, RunState state)
+{
+    KVMDirtyTracker *t = opaque;
+
+    dirty_reaper_set_running(&t->ring.reaper, running);
+}
+
 static void ring_start(KVMDirtyTracker *t)
 {
     dirty_reaper_start(&t->ring.reaper, ring_reap_due, t);
+    qemu_add_vm_change_state_handler(ring_vm_state_changed, t);
 }
 
 static bool ring_log_global_start(MemoryListener *listener, Error **errp)
@@ -325,31 +343,35 @@ static void do_nothing_on_cpu(CPUState *cpu, run_on_cpu_data arg)
 }
 
 /*
- * With page modification logging a running vCPU has written pages that it has
- * not told yet, and tells when it leaves the guest.  Called with the BQL held.
+ * With page modification logging a vCPU in the guest has written pages that it
+ * has not told yet, and tells when it leaves.  A stopped one is outside.  Ask
+ * each vCPU, not the VM's run state: that changes before the vCPUs have
+ * stopped.  Called with the BQL held.
  */
-static void flush_running_vcpus(void)
+static void flush_vcpus_in_guest(void)
 {
     CPUState *cpu;
 
     CPU_FOREACH(cpu) {
-        run_on_cpu(cpu, do_nothing_on_cpu, RUN_ON_CPU_NULL);
+        if (!cpu->stopped && !cpu->unplug) {
+            run_on_cpu(cpu, do_nothing_on_cpu, RUN_ON_CPU_NULL);
+        }
     }
 }
 
 /*
  * A sync while the guest runs is out of date when it returns, so it leaves
- * running vCPUs alone: what they have not told yet comes with the next.  Only
- * the last must have everything.  It finds the vCPUs stopped, that is, out of
- * the guest with nothing untold; if not, make it so.
+ * vCPUs alone: what they have not told yet comes with the next.  One while it
+ * does not run, or is about to stop, may be the last of a migration and must
+ * have everything.
  */
 static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
 
     trace_kvm_dirty_ring_flush(0);
-    if (last_stage && runstate_is_running()) {
-        flush_running_vcpus();
+    if (last_stage || !runstate_is_running()) {
+        flush_vcpus_in_guest();
     }
 
     kvm_dirty_lock();

@@ -6,8 +6,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A full ring stops its vCPU, so somebody has to look at the rings while the
- * guest runs.  The thread does so without the BQL, at a fixed period, and
- * only while the guest's memory is logged: at other times it waits for a
+ * guest runs.  The thread does so without the BQL, at a fixed period, and only
+ * while the guest runs and its memory is logged: at other times it waits for a
  * condition and costs nothing, however long the guest lives.
  *
  * Syncs and full rings do not wait for the thread's turn: whoever needs the
@@ -18,17 +18,30 @@
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
 #include "qemu/rcu.h"
+#include "qemu/timer.h"
 #include "dirty-reaper.h"
 #include "trace.h"
 
 #define DIRTY_REAPER_PERIOD_MS 10
 
-/* Called with the lock held, and again on return. */
-static void reaper_sleep(DirtyReaper *reaper)
+static bool reaper_is_active(const DirtyReaper *reaper)
 {
-    if (reaper->logging) {
-        qemu_cond_timedwait(&reaper->cond, &reaper->lock,
-                            DIRTY_REAPER_PERIOD_MS);
+    return reaper->logging && reaper->running;
+}
+
+/*
+ * Sleep until @next (in ms of get_clock()) or something happens.
+ * Called with the lock held, and again on return.
+ */
+static void reaper_sleep(DirtyReaper *reaper, int64_t next)
+{
+    if (reaper_is_active(reaper)) {
+        int64_t left = next - get_clock() / SCALE_MS;
+
+        if (left <= 0) {
+            return;
+        }
+        qemu_cond_timedwait(&reaper->cond, &reaper->lock, left);
     } else {
         trace_kvm_dirty_ring_reaper("wait");
         qemu_cond_wait(&reaper->cond, &reaper->lock);
@@ -59,6 +72,7 @@ static void reaper_reap(DirtyReaper *reaper)
 static void *dirty_reaper_thread(void *opaque)
 {
     DirtyReaper *reaper = opaque;
+    int64_t next = 0;
 
     rcu_register_thread();
     trace_kvm_dirty_ring_reaper("init");
@@ -66,12 +80,15 @@ static void *dirty_reaper_thread(void *opaque)
     qemu_mutex_lock(&reaper->lock);
     while (true) {
         if (!reaper->call) {
-            reaper_sleep(reaper);
+            reaper_sleep(reaper, next);
         }
         if (reaper->call) {
             reaper_serve(reaper);
-        } else if (reaper->logging) {
+        }
+        /* Serving others must not put off the thread's own turn. */
+        if (reaper_is_active(reaper) && get_clock() / SCALE_MS >= next) {
             reaper_reap(reaper);
+            next = get_clock() / SCALE_MS + DIRTY_REAPER_PERIOD_MS;
         }
     }
     return NULL;
@@ -111,5 +128,12 @@ void dirty_reaper_set_logging(DirtyReaper *reaper, bool logging)
 {
     QEMU_LOCK_GUARD(&reaper->lock);
     reaper->logging = logging;
+    qemu_cond_signal(&reaper->cond);
+}
+
+void dirty_reaper_set_running(DirtyReaper *reaper, bool running)
+{
+    QEMU_LOCK_GUARD(&reaper->lock);
+    reaper->running = running;
     qemu_cond_signal(&reaper->cond);
 }

@@ -18,6 +18,7 @@ typedef struct DirtyReaper {
     QemuCond cond;              /* for the thread: logging, or a call */
     QemuCond called;            /* for the caller: call is NULL again */
     bool logging;
+    bool running;
     int (*call)(void *opaque);
     void *call_opaque;
     int call_ret;
@@ -31,9 +32,9 @@ typedef struct DirtyReaper {
 
 /**
  * dirty_reaper_start: start the thread, asleep
- * @reap: called every DIRTY_REAPER_PERIOD_MS while logging, with no lock
- *        held; returns whether there was anything to harvest.  It must not
- *        wait for a lock under which dirty_reaper_call() may be called.
+ * @reap: called every DIRTY_REAPER_PERIOD_MS while logging and running, with
+ *        no lock held; returns whether there was anything to harvest.  It must
+ *        not wait for a lock under which dirty_reaper_call() may be called.
  */
 void dirty_reaper_start(DirtyReaper *reaper, bool (*reap)(void *opaque),
                         void *opaque);
@@ -51,9 +52,12 @@ int dirty_reaper_call(DirtyReaper *reaper, int (*fn)(void *opaque),
 
 /**
  * dirty_reaper_set_logging: pages are (not) logged from now on
+ * dirty_reaper_set_running: vCPUs (do not) run from now on
  *
- * While they are not, the thread sleeps without a timer.
+ * Unless both are true there is nothing to come, and the thread sleeps without
+ * a timer.
  */
 void dirty_reaper_set_logging(DirtyReaper *reaper, bool logging);
+void dirty_reaper_set_running(DirtyReaper *reaper, bool running);
 
 #endif

@@ -34,6 +34,15 @@ void kvm_dirty_tracker_instance_init(KVMState *s)
     s->dirty_tracker = t;
 }
 
+void kvm_dirty_tracker_instance_finalize(Object *obj)
+{
+    KVMDirtyTracker *t = KVM_STATE(obj)->dirty_tracker;
+
+    dirty_slots_destroy(&t->slots);
+    g_free(t->reason);
+    g_free(t);
+}
+
 static int use_backend(KVMDirtyTracker *t, const KVMDirtyBackendOps *backend,
                        const char *reason, Error **errp)
 {
@@ -59,6 +68,7 @@ static int choose_log(KVMDirtyTracker *t, const char *reason, Error **errp)
 
 static int choose_backend(KVMDirtyTracker *t, Error **errp)
 {
+    ERRP_GUARD();
     Error *ring_err = NULL;
     int ret;
 
@@ -174,6 +184,10 @@ void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
     dirty_slots_set(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), &where);
     if (kvm_dirty_slot_is_logged(slot)) {
         t->backend->slot_logged(t, slot);
+    } else {
+        /* What was seen while it was logged means nothing the next time. */
+        g_free(slot->dirty_bmap);
+        slot->dirty_bmap = NULL;
     }
 }
 

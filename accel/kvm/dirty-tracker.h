@@ -7,7 +7,9 @@
  *
  * "The tracker lock" below is kvm_slots_lock(): memslots and tracking state
  * change together.  Lock order: BQL, then tracker lock.  Whoever holds the
- * tracker lock neither takes the BQL nor waits for a vCPU.
+ * tracker lock neither takes the BQL nor waits for a vCPU, but for one case:
+ * kvm-all.c waits for vCPUs to leave their ioctls while it changes memslots.
+ * So no thread may wait for the tracker lock inside an ioctl of KVM's.
  */
 
 #ifndef ACCEL_KVM_DIRTY_TRACKER_H
@@ -31,6 +33,12 @@ void kvm_dirty_tracker_class_init(ObjectClass *oc);
  * kvm_dirty_tracker_instance_init: give @s a tracker with default settings
  */
 void kvm_dirty_tracker_instance_init(KVMState *s);
+
+/**
+ * kvm_dirty_tracker_instance_finalize: free the tracker of an accelerator that
+ * was not started
+ */
+void kvm_dirty_tracker_instance_finalize(Object *obj);
 
 /**
  * kvm_dirty_tracker_probe: choose the backend and switch it on in KVM

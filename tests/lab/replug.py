@@ -9,7 +9,7 @@ came through, 1 when not, 77 when this host cannot do it.
 
 import sys
 
-from dirtylab import config, dirtyrate, trial, vcpu
+from dirtylab import config, dirtyrate, stats, trial, vcpu
 from dirtylab import migrate as mig
 from dirtylab.errors import LabError, Unavailable, VmDied
 from dirtylab.vm import Lab
@@ -43,7 +43,6 @@ def main():
     p.add_argument("--accel-opts", default=config.accel("ring"),
                    metavar="OPTS", help="all that follows -accel")
     args = p.parse_args()
-    from dirtylab import stats
     mode = "dirty-ring" if stats.has_ring(args.accel_opts) else "dirty-bitmap"
     if not args.accel_opts.startswith("kvm"):
         mode = "page-sampling"

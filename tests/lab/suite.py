@@ -34,7 +34,7 @@ SCENARIOS = {
     "dirtylimit": dirtylimit.scenario,
     "cancel-ring": cancel.ring,
     "slots-ring": slots.ring,
-    "vga-ring": vga.ring,
+    "vga-ring": vga.scenario,
     "hotplug-ring": hotplug.ring,
     "pingpong": pingpong.scenario,
     "dirtyrate-log": dirtyrates.log,

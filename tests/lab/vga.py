@@ -103,9 +103,5 @@ def scenario(r):
     check(r, r.vm, 1, "drawn on the destination")
 
 
-def ring(r):
-    scenario(r)
-
-
 if __name__ == "__main__":
-    sys.exit(rig.main("VGA", ring, __doc__))
+    sys.exit(rig.main("VGA", scenario, __doc__))

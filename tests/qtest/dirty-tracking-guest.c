@@ -23,7 +23,7 @@ static const uint8_t reset_vector[] = { 0xea, 0x00, 0x00, 0x00, 0xff };
  */
 static const uint8_t program[] = {
     0xfa,                                     /*        cli               */
-    0x2e, 0x0f, 0x01, 0x16, 0x60, 0x00,       /*        lgdtw %cs:gdtr    */
+    0x2e, 0x0f, 0x01, 0x16, 0x78, 0x00,       /*        lgdtw %cs:gdtr    */
     0x0f, 0x20, 0xc0,                         /*        mov %cr0, %eax    */
     0x0c, 0x01,                               /*        or $1, %al        */
     0x0f, 0x22, 0xc0,                         /*        mov %eax, %cr0    */
@@ -38,31 +38,40 @@ static const uint8_t program[] = {
     0xc1, 0xeb, 0x18,                         /*        shr $24, %ebx     */
     0xc1, 0xe3, 0x17,                         /*        shl $23, %ebx     */
     0x81, 0xc3, 0x00, 0x00, 0x20, 0x00,       /*        add $2 MiB, %ebx  */
-    0x8d, 0x93, 0x00, 0x00, 0x80, 0x00,       /*        lea 8 MiB(%ebx), %edx */
+    0x8d, 0xab, 0x00, 0x00, 0x80, 0x00,       /*        lea 8 MiB(%ebx), %ebp */
     0x31, 0xc9,                               /*        xor %ecx, %ecx    */
 
-    0x41,                                     /* round: inc %ecx          */
-    0x89, 0xd8,                               /*        mov %ebx, %eax    */
-    0x89, 0x08,                               /* page:  mov %ecx, (%eax)  */
-    0x05, 0x00, 0x10, 0x00, 0x00,             /*        add $4096, %eax   */
-    0x39, 0xd0,                               /*        cmp %edx, %eax    */
-    0x72, 0xf5,                               /*        jb page           */
-    0xeb, 0xf0,                               /*        jmp round         */
+    0x89, 0xdf,                               /* round: mov %ebx, %edi    */
+    0x41,                                     /* page:  inc %ecx          */
+    0x89, 0x0f,                               /*        mov %ecx, (%edi)  */
+    0x89, 0x4b, 0x08,                         /*        mov %ecx, 8(%ebx) */
+    0x0f, 0x31,                               /* wait:  rdtsc             */
+    0x29, 0xf0,                               /*        sub %esi, %eax    */
+    0x3b, 0x05, 0x00, 0x10, 0x00, 0x00,       /*        cmp delay, %eax   */
+    0x72, 0xf4,                               /*        jb wait           */
+    0x01, 0xc6,                               /*        add %eax, %esi    */
+    0x81, 0xc7, 0x00, 0x10, 0x00, 0x00,       /*        add $4096, %edi   */
+    0x39, 0xef,                               /*        cmp %ebp, %edi    */
+    0x72, 0xe2,                               /*        jb page           */
+    0xeb, 0xde,                               /*        jmp round         */
+    0x90, 0x90, 0x90, 0x90, 0x90, 0x90,       /*        (to 0x60)         */
 
     /*
-     * Descriptors at 0x48: none, code and data, both flat, and marked as
+     * Descriptors at 0x60: none, code and data, both flat, and marked as
      * accessed: in ROM the CPU could not do that.
      */
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0xff, 0xff, 0x00, 0x00, 0x00, 0x9b, 0xcf, 0x00,
     0xff, 0xff, 0x00, 0x00, 0x00, 0x93, 0xcf, 0x00,
-    /* gdtr, at 0x60: limit and address */
-    0x17, 0x00, 0x48, 0xf0, 0x0f, 0x00,
+    /* gdtr, at 0x78: limit and address */
+    0x17, 0x00, 0x60, 0xf0, 0x0f, 0x00,
 };
 
 QEMU_BUILD_BUG_ON(GUEST_PAGE_SIZE != 4096);
 QEMU_BUILD_BUG_ON(GUEST_AREA_SIZE != 8 * 1024 * 1024);
 QEMU_BUILD_BUG_ON(GUEST_AREA(0) != 2 * 1024 * 1024);
+QEMU_BUILD_BUG_ON(GUEST_COUNT(0) != GUEST_AREA(0) + 8);
+QEMU_BUILD_BUG_ON(GUEST_DELAY != 0x1000);
 QEMU_BUILD_BUG_ON(GUEST_SIPI_VECTOR * GUEST_PAGE_SIZE !=
                   0x100000 - IMAGE_SIZE + PROGRAM_OFFSET);
 QEMU_BUILD_BUG_ON(GUEST_AREA(GUEST_MAX_CPUS) > GUEST_RAM_MIB * 1024 * 1024);

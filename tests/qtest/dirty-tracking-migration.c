@@ -63,7 +63,7 @@ static void test_cancel(const void *data)
         vm_move_start(from, NULL, "exec:cat >/dev/null");
         check_progress(from, backend, &seen);
         vm_move_cancel(from);
-        vm_wait_rounds(from, 0, 1);
+        vm_wait_round(from, 0);
     }
 
     to = vm_start_incoming(backend->props, "");
@@ -112,20 +112,29 @@ static void test_between_backends(void)
     vm_quit(to);
 }
 
-/* The comparison notices when dirty bits are lost. */
+/*
+ * The comparison notices when a dirty bit is lost.  There is nothing to lose
+ * if the guest wrote no page after the last but one sync: then try again.  On
+ * a host with a single CPU that is the rule.
+ */
 static void test_drop(void)
 {
-    TestVM *from, *to;
+    size_t differ = 0;
 
     if (!vm_kvm_usable() || !vm_has_fault("x-dirty-fault-drop")) {
         return;
     }
-    from = vm_start(",dirty-ring-size=4096,x-dirty-fault-drop=2", 1);
-    to = vm_start_incoming(",dirty-ring-size=4096", "");
-    vm_move_start(from, to, NULL);
-    g_assert_cmpint(vm_move_complete(from, to), ==, 2);
-    vm_quit(from);
-    vm_quit(to);
+    for (int i = 0; i < 5 && !differ; i++) {
+        TestVM *from = vm_start(",dirty-ring-size=4096,x-dirty-fault-drop=1",
+                                1);
+        TestVM *to = vm_start_incoming(",dirty-ring-size=4096", "");
+
+        vm_move_start(from, to, NULL);
+        differ = vm_move_complete(from, to);
+        vm_quit(from);
+        vm_quit(to);
+    }
+    g_assert_cmpint(differ, ==, 1);
 }
 
 void dirty_tracking_add_migration(void)

@@ -36,7 +36,7 @@ static void cpu_run(TestVM *vm, int cpu)
 {
     qtest_writel(vm->qts, MSI_ADDRESS(cpu), MSI_INIT);
     qtest_writel(vm->qts, MSI_ADDRESS(cpu), MSI_START);
-    vm_wait_rounds(vm, cpu, 2);
+    vm_wait_round(vm, cpu);
 }
 
 static void cpu_plug(TestVM *vm, int cpu)
@@ -61,16 +61,16 @@ static void cpu_request_unplug(TestVM *vm, int cpu)
 
 static void cpu_eject(TestVM *vm, int cpu)
 {
-    uint32_t rounds;
+    uint32_t writes;
 
     qtest_outl(vm->qts, ACPI_CPU_SELECTOR, cpu);
     qtest_outb(vm->qts, ACPI_CPU_FLAGS, ACPI_CPU_EJECT);
     qtest_qmp_eventwait(vm->qts, "DEVICE_DELETED");
 
     /* It is gone, the first goes on. */
-    rounds = vm_rounds(vm, cpu);
-    vm_wait_rounds(vm, 0, 2);
-    g_assert_cmpint(vm_rounds(vm, cpu), ==, rounds);
+    writes = vm_writes(vm, cpu);
+    vm_wait_round(vm, 0);
+    g_assert_cmpint(vm_writes(vm, cpu), ==, writes);
 }
 
 /* Pages that the vCPU writes are found, in its own ring if there is one. */
@@ -112,8 +112,8 @@ static void test_plug(const void *data)
         "-device " CPU_DRIVER ",socket-id=1,core-id=0,thread-id=0 "
         "-device " CPU_DRIVER ",socket-id=2,core-id=0,thread-id=0");
     vm_move(from, to);
-    vm_wait_rounds(to, 1, 2);
-    vm_wait_rounds(to, 2, 2);
+    vm_wait_round(to, 1);
+    vm_wait_round(to, 2);
     vm_quit(to);
 }
 
@@ -138,7 +138,7 @@ static void test_replug(const void *data)
 
         /* Unplugged while logging is on, and the ring not empty */
         vm_dirty_rate_start(from, backend->rate_mode, RATE_MS);
-        vm_wait_rounds(from, 1, 1);
+        vm_wait_round(from, 1);
         cpu_request_unplug(from, 1);
         cpu_eject(from, 1);
         qobject_unref(vm_dirty_rate_result(from));
@@ -149,7 +149,7 @@ static void test_replug(const void *data)
     to = vm_start_incoming(backend->props, "-device " CPU_DRIVER
                            ",socket-id=1,core-id=0,thread-id=0");
     vm_move(from, to);
-    vm_wait_rounds(to, 1, 2);
+    vm_wait_round(to, 1);
     if (backend->ring) {
         g_assert_cmpint(vm_ring_counter(to, "stray-entries"), ==, 0);
     }

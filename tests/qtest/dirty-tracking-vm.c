@@ -16,6 +16,8 @@
 /* A guest under emulated KVM on a busy machine is slow, but it moves. */
 #define TIMEOUT_S 60
 #define POLL_US (10 * 1000)
+/* Three pages in a millisecond, if the CPU has 3 GHz */
+#define SLOW_TICKS 1000000
 
 const TestBackend test_backend_ring = {
     .name = "ring",
@@ -134,7 +136,7 @@ TestVM *vm_start(const char *props, int smp)
                                             GUEST_MAX_CPUS);
     TestVM *vm = start(props, more);
 
-    vm_wait_rounds(vm, 0, 2);
+    vm_wait_round(vm, 0);
     return vm;
 }
 
@@ -205,24 +207,33 @@ bool vm_poll(int64_t *deadline)
     return true;
 }
 
-uint32_t vm_rounds(TestVM *vm, int cpu)
+uint32_t vm_writes(TestVM *vm, int cpu)
 {
-    /* The last page of the area: rounds that are complete */
-    return qtest_readl(vm->qts, GUEST_AREA(cpu + 1) - GUEST_PAGE_SIZE);
+    return qtest_readl(vm->qts, GUEST_COUNT(cpu));
 }
 
-void vm_wait_rounds(TestVM *vm, int cpu, uint32_t rounds)
+void vm_wait_writes(TestVM *vm, int cpu, uint32_t pages)
 {
-    uint32_t begin = vm_rounds(vm, cpu);
+    uint32_t begin = vm_writes(vm, cpu);
     int64_t deadline = 0;
 
     /* The difference is right even when the count wraps around. */
-    while (vm_rounds(vm, cpu) - begin < rounds) {
+    while (vm_writes(vm, cpu) - begin < pages) {
         if (!vm_poll(&deadline)) {
-            g_error("vCPU %d has not written %u rounds in %d s", cpu, rounds,
+            g_error("vCPU %d has not written %u pages in %d s", cpu, pages,
                     TIMEOUT_S);
         }
     }
+}
+
+void vm_wait_round(TestVM *vm, int cpu)
+{
+    vm_wait_writes(vm, cpu, GUEST_AREA_PAGES);
+}
+
+void vm_set_slow(TestVM *vm, bool slow)
+{
+    qtest_writel(vm->qts, GUEST_DELAY, slow ? SLOW_TICKS : 0);
 }
 
 void vm_dirty_rate_start(TestVM *vm, const char *mode, int ms)

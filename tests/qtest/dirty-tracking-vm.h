@@ -74,11 +74,21 @@ QDict *vm_tracking(TestVM *vm);
 uint64_t vm_counter(TestVM *vm, const char *name);
 uint64_t vm_ring_counter(TestVM *vm, const char *name);
 
-/* Rounds that a vCPU has written */
-uint32_t vm_rounds(TestVM *vm, int cpu);
+/* Pages that a vCPU has written */
+uint32_t vm_writes(TestVM *vm, int cpu);
 
-/* Wait until a vCPU has completed another @rounds; fail if it does not. */
-void vm_wait_rounds(TestVM *vm, int cpu, uint32_t rounds);
+/* Wait until a vCPU has written so many more; fail if it does not. */
+void vm_wait_writes(TestVM *vm, int cpu, uint32_t pages);
+
+/* Wait until it has written all of its area. */
+void vm_wait_round(TestVM *vm, int cpu);
+
+/**
+ * vm_set_slow: make the guest write a few thousand pages a second
+ *
+ * At first it writes as fast as it can.
+ */
+void vm_set_slow(TestVM *vm, bool slow);
 
 /**
  * vm_poll: wait, but not for ever

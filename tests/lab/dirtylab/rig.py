@@ -138,7 +138,8 @@ class Rig:
         except Unavailable as err:
             self.tap.skip("all of it", err)
         except LabError as err:
-            self.tap.ok(False, "ran to its end", f"{type(err).__name__}: {err}")
+            self.tap.ok(False, "ran to its end",
+                        f"{type(err).__name__}: {err}")
             self.discard()
         except Exception:
             self.tap.ok(False, "ran to its end", traceback.format_exc())

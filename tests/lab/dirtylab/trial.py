@@ -56,8 +56,9 @@ def _goes_on(src, dst, trial, settle):
             f"{first.t:.1f} s")
     trial.complaints += dst.console.corrupt[:8]
     trial.complaints += dst.console.panics[:8]
-    # The first lines make up for the time the guest stood still.
-    trial.after = guest.rate(dst.console.samples[2:], since=resumed)
+    # From the second half: at first every page is touched for the first time.
+    trial.after = guest.rate(dst.console.samples[2:],
+                             since=(resumed + time.monotonic()) / 2)
 
 
 def run(src, dst, options, progress=None, during=None, settle=0.5, warm=0.0):

@@ -24,8 +24,9 @@ def _wait_online(vm, expected, timeout):
         if online == expected:
             return
         if time.monotonic() > end:
+            log = vm.shell().run("ls /sys/devices/system/cpu; dmesg | tail")
             raise Timeout(f"the guest's vCPUs are {online}, not {expected}, "
-                          f"after {timeout} s")
+                          f"after {timeout} s; in the guest: {log[1]}")
         vm.console.poll()
         time.sleep(0.2)
 

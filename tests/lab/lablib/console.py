@@ -5,14 +5,14 @@ import re
 import sys
 from collections import deque
 
-# What only a kernel that is done for says.  L1 runs with oops=panic and
-# softlockup_panic=1, so that each of these soon ends the machine.
+# What only a kernel that is done for says: L1 runs with oops=panic and
+# softlockup_panic=1.  A mere "general protection fault" may be a program's.
 FATAL = re.compile(
-    r'Kernel panic - not syncing|BUG: |Oops: |Oops\[|general protection fault'
-    r'|watchdog: BUG|Internal error: |double fault|kernel BUG at'
-    r'|rcu: INFO: rcu_\w+ (?:self-)?detected stall|Unable to mount root'
-    r'|No working init found|hard LOCKUP')
-NOTEWORTHY = re.compile(r'WARNING: (?:CPU|possible)|blocked for more than|Out of memory')
+    r'Kernel panic - not syncing|Oops: |Oops\[|kernel BUG at|BUG: unable to handle'
+    r'|BUG: soft lockup|hard LOCKUP|Internal error: ')
+# What may also come of a busy machine: shown, but not held against L1.
+NOTEWORTHY = re.compile(
+    r'WARNING: (?:CPU|possible)|BUG: |detected stall|blocked for more than|Out of memory')
 
 
 class Console:

@@ -8,6 +8,7 @@ run       command, drivers, files to copy: made for each run (see runlayer.py)
 """
 
 import fcntl
+import sys
 from contextlib import contextmanager
 
 from . import compile as build
@@ -35,6 +36,7 @@ class Layer:
     def ensure(self):
         """Called under the lock. Keeps it open: a later run may remove it."""
         if not self.archive.exists():
+            print(f'lab: packing the {self.name} image', file=sys.stderr, flush=True)
             IMAGES.mkdir(parents=True, exist_ok=True)
             new = self.archive.with_suffix('.new')
             with open(new, 'wb') as out:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Entry points of tests/lab/run and tests/lab/shell."""
 
+import os
+import signal
 import sys
 
 from . import native, nested, options
@@ -32,3 +34,7 @@ def start(args):
         return EXIT_LAB
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE

@@ -140,9 +140,11 @@ def content(path, entry):
 
 def stripped(source, _path):
     """Debug information makes QEMU several times its size."""
-    with tempfile.NamedTemporaryFile() as out:
-        done = subprocess.run(['objcopy', '--strip-debug', str(source), out.name],
+    with tempfile.TemporaryDirectory() as temp:
+        out = Path(temp, source.name)
+        done = subprocess.run(['objcopy', '--strip-debug', str(source), str(out)],
                               stderr=subprocess.PIPE, text=True)
         if done.returncode:
-            raise LabError(f'objcopy {source}: {done.stderr.strip()}')
-        return Path(out.name).read_bytes()
+            raise LabError(f'{source} is no complete program (being built just now?): '
+                           f'objcopy: {done.stderr.strip()}')
+        return out.read_bytes()
