@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import debs, paths
+from . import bzimage, debs, paths
 from .errors import LabError
 
 SOURCE = 'linux-source-6.12'
@@ -51,8 +51,8 @@ def newer(a, b):
 
 
 def ensure():
-    """Directory with vmlinuz, modules/ and the text files release and version."""
-    if (paths.KERNEL / 'version').is_file():
+    """Directory with vmlinuz, vmlinux, modules/ and the files release and version."""
+    if all((paths.KERNEL / name).is_file() for name in ('version', 'vmlinux')):
         return paths.KERNEL
     work = paths.LAB / 'kernel.new'
     shutil.rmtree(work, ignore_errors=True)
@@ -61,6 +61,7 @@ def ensure():
     deb.unlink()
     shutil.copy(work / 'root' / 'boot' / f'vmlinuz-{release}', work / 'vmlinuz')
     shutil.copy(work / 'root' / 'boot' / f'config-{release}', work / 'config')
+    bzimage.unpack(work / 'vmlinuz', work / 'vmlinux')
     modules = work / 'modules'
     modules.mkdir()
     for module in KVM_MODULES + NET_MODULES:

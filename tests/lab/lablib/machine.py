@@ -60,7 +60,7 @@ def command_line(args, port, initrd):
             '-display', 'none', '-name', 'lab-l1', *firmware,
             '-machine', 'q35,hpet=off,smm=off', *accel,
             '-cpu', 'EPYC,+svm,+npt,check=off', '-smp', str(args.smp), '-m', str(args.mem),
-            '-kernel', str(paths.KERNEL / 'vmlinuz'), '-initrd', f'/proc/self/fd/{initrd}',
+            '-kernel', str(paths.KERNEL / 'vmlinux'), '-initrd', f'/proc/self/fd/{initrd}',
             '-append', kernel_args,
             '-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console',
             '-device', 'virtio-serial-pci,max_ports=2',
