@@ -132,7 +132,7 @@ def run():
         finish([0, 1, 0])
         return 1
     say("Running the tests")
-    command = ["/usr/bin/meson", "test", "-C", BUILD, "--no-rebuild",
+    command = ["/usr/bin/meson", "test", "-C", BUILD,
                "--print-errorlogs"] + sys.argv[1:]
     status = subprocess.run(command, stdin=subprocess.DEVNULL,
                             env=build_environment(), check=False).returncode
