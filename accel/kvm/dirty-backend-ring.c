@@ -48,6 +48,7 @@
 
 /* Which rings to empty. */
 typedef enum RingFill {
+    RING_NONE,
     RING_ANY,                   /* that have an entry */
     RING_HALF,                  /* that have used half of their room */
 } RingFill;
@@ -56,7 +57,8 @@ static bool ring_is_due(const DirtyRing *ring, RingFill fill)
 {
     uint32_t half = (ring->size - MIN(ring->size / 2, RING_RESERVED)) / 2;
 
-    return dirty_ring_holds(ring, fill == RING_HALF ? half : 1);
+    return fill != RING_NONE &&
+           dirty_ring_holds(ring, fill == RING_HALF ? half : 1);
 }
 
 static void trace_entries(const DirtyRing *ring, const DirtyRingStage *stage,
@@ -94,10 +96,11 @@ static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring)
 }
 
 /*
- * Empty the ring @only, or all that are filled to @fill, and publish.
+ * Empty the ring @own, if given, and of the others those that are filled to
+ * @others, and publish: one reset for all.
  * Called with the tracker lock held.  Returns the number of pages.
  */
-static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *only, RingFill fill)
+static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *own, RingFill others)
 {
     int64_t start = get_clock();
     uint64_t total = 0;
@@ -105,7 +108,7 @@ static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *only, RingFill fill)
     for (guint i = 0; i < t->ring.rings->len; i++) {
         DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
 
-        if ((!only || ring == only) && ring_is_due(ring, fill)) {
+        if (ring_is_due(ring, ring == own ? RING_ANY : others)) {
             total += ring_harvest_one(t, ring);
         }
     }
@@ -443,7 +446,7 @@ static void ring_detach_vcpu(KVMDirtyTracker *t, CPUState *cpu)
     kvm_dirty_lock();
     ring = ring_find(t, kvm_arch_vcpu_id(cpu));
     if (ring && ring->gfns) {
-        ring_reap(t, ring, RING_ANY);
+        ring_reap(t, ring, RING_NONE);
         gfns = dirty_ring_detach(ring);
     }
     kvm_dirty_unlock();
@@ -467,10 +470,7 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
      * harvested, but the reset was cut short.
      */
     if (ring && (ring_is_due(ring, RING_ANY) || t->ring.stage.unfinished)) {
-        ring_reap(t, ring, RING_ANY);
-        if (!dirtylimit_in_service()) {
-            ring_reap(t, NULL, RING_HALF);
-        }
+        ring_reap(t, ring, dirtylimit_in_service() ? RING_NONE : RING_HALF);
     }
     kvm_dirty_unlock();
 
