@@ -39,6 +39,7 @@ class Spec:
     vcpus: int = 1
     maxcpus: int = 0                # 0: as many as there are vCPUs
     mem: int = 512                  # MiB
+    ram: str = "file"               # that can be compared; "private": not
     load: str = ""                  # the guest's load generator; "" is none
     load_option: str = "dirtyload"  # its name on the kernel command line
     vga: bool = False
@@ -157,8 +158,7 @@ class Vm:
             "-cpu", s.cpu_model(),
             "-smp", f"{s.vcpus},maxcpus={maxcpus}",
             "-m", str(s.mem),
-            "-object", "memory-backend-file,id=ram0,share=on,"
-                       f"size={s.mem}M,mem-path={self.ram}",
+            "-object", self._ram_object(),
             "-kernel", s.kernel, "-initrd", s.initrd,
             "-append", " ".join(filter(None, [
                 BASE_CMDLINE, clock_options(), s.cmdline,
@@ -192,18 +192,30 @@ class Vm:
             argv += ["-S"]
         return argv + list(s.args)
 
+    def _ram_object(self):
+        if self.spec.ram == "private":
+            return f"memory-backend-ram,id=ram0,size={self.spec.mem}M"
+        return ("memory-backend-file,id=ram0,share=on,"
+                f"size={self.spec.mem}M,mem-path={self.ram}")
+
+    def _make_files(self):
+        """Guest memory and BAR that can be looked at from outside."""
+        s = self.spec
+        sizes = {"ram": s.mem << 20 if s.ram == "file" else 0,
+                 "bar": s.shared_bar << 20}
+        where = ram_directory(sum(sizes.values()))
+        for kind, size in sizes.items():
+            if not size:
+                continue
+            path = os.path.join(
+                where, f"{os.path.basename(self.dir)}-{self.name}.{kind}")
+            with open(path, "wb") as f:
+                f.truncate(size)
+            setattr(self, kind, path)
+
     def launch(self):
         s = self.spec
-        size = s.mem << 20
-        where = ram_directory(size + (s.shared_bar << 20))
-        base = f"{os.path.basename(self.dir)}-{self.name}"
-        self.ram = os.path.join(where, f"{base}.ram")
-        with open(self.ram, "wb") as f:
-            f.truncate(size)
-        if s.shared_bar:
-            self.bar = os.path.join(where, f"{base}.bar")
-            with open(self.bar, "wb") as f:
-                f.truncate(s.shared_bar << 20)
+        self._make_files()
         argv = self.command()
         with open(self.stderr_path, "wb") as err:
             try:

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Builds what is to be measured."""
+
+import subprocess
+
+from . import paths
+from .errors import BenchError
+
+
+def run(command, what):
+    done = subprocess.run(command, cwd=paths.TOP, check=False)
+    if done.returncode:
+        raise BenchError(f"{what}: {' '.join(map(str, command))} failed")
+
+
+def ninja(*targets):
+    if not (paths.BUILD / "build.ninja").is_file():
+        run(["./configure"], "configuring")
+    run(["ninja", "--quiet", "-C", str(paths.BUILD), *targets], "building")
+
+
+def ensure(update):
+    """Both QEMUs. Ours is brought up to date, unless `update` is false and
+    there is one."""
+    if update or not paths.QEMU["ours"].is_file():
+        ninja()
+    if not paths.QEMU["upstream"].is_file():
+        print("building upstream's QEMU, once (minutes)", flush=True)
+        ninja("upstream")

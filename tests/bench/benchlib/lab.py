@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Carries out a plan in one boot of the lab."""
+
+import json
+import subprocess
+import tempfile
+
+from . import paths
+from .errors import BenchError
+
+MARK = b"##BENCH "
+# What runs in the lab has its own time limits, which tell more than this one.
+PATIENCE = 5
+
+
+def carry_out(jobs, estimate, mem, done):
+    """Calls `done(job, result)` after each of the jobs."""
+    limit = int(300 + PATIENCE * estimate * len(jobs))
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as plan:
+        json.dump({"jobs": jobs}, plan)
+        plan.flush()
+        command = [str(paths.LAB_RUN), "--mem", str(mem),
+                   "--timeout", str(limit),
+                   "--copy", f"{paths.INLAB}:/opt/bench",
+                   "--copy", f"{plan.name}:/opt/bench-plan.json", "--",
+                   "python3", "/opt/bench/driver.py", "/opt/bench-plan.json"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE) as process:
+            try:
+                count = follow(process.stdout, jobs, done)
+            except BaseException:
+                process.terminate()
+                raise
+    if process.returncode or count != len(jobs):
+        raise BenchError(f"the lab ended with status {process.returncode} "
+                         f"after {count} of {len(jobs)} measurements")
+
+
+def follow(stream, jobs, done):
+    count = 0
+    for line in stream:
+        if not line.startswith(MARK):
+            print(line.decode(errors="replace"), end="", flush=True)
+            continue
+        result = json.loads(line[len(MARK):])
+        done(jobs[result["job"]], result)
+        count += 1
+    return count

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands tests/bench/run and tests/bench/report."""
+
+import argparse
+import sys
+
+from . import build, lab, paths, plan, plot, progress, store, table
+from .errors import BenchError
+from .rows import ROWS, WHO, case_name
+
+RUNS = 5
+
+
+def common(parser):
+    parser.add_argument("rows", nargs="*", metavar="ROW",
+                        help="default: all; " + ", ".join(ROWS))
+    return parser
+
+
+def chosen(parser, names):
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: no such row; there are "
+                     + ", ".join(ROWS))
+    return [ROWS[name] for name in names or ROWS]
+
+
+def show(row, results):
+    """Table on the terminal, picture in a file."""
+    print(table.text(row, results))
+    try:
+        print(f"{store.path(row.name)}\n{plot.draw(row, results)}\n",
+              flush=True)
+    except plot.NoMatplotlib as err:
+        print(f"{store.path(row.name)}\n{err}\n", flush=True)
+
+
+def described(row, job):
+    return " ".join(filter(None, [job["who"],
+                                  case_name(job["config"], job["gib"])]))
+
+
+def figures_line(row, figures):
+    found = []
+    for metric in row.metrics:
+        value = figures.get(metric.key)
+        if value is not None and metric.speed:
+            found.append(f"{metric.label} {table.number(value * metric.scale)}"
+                         + (f" {metric.unit}" if metric.unit else ""))
+    return ", ".join(found)
+
+
+def measure_in_lab(row, jobs, results):
+    clock = progress.Clock(len(jobs), row.seconds)
+
+    def done(job, result):
+        clock.tick()
+        place = {k: v for k, v in job.items() if k != "row"}
+        if "error" in result:
+            results["failures"].append({**place, "error": result["error"]})
+            what = "FAILED: " + result["error"].strip()
+        else:
+            results["runs"].append({**place, "figures": result["figures"],
+                                    "seconds": result["seconds"]})
+            what = figures_line(row, result["figures"])
+        print(f"[{clock.finished}/{len(jobs)}] {described(row, job)}: {what} "
+              f"({clock.text()})", flush=True)
+        store.save(results)
+
+    lab.carry_out(jobs, row.seconds, row.mem, done)
+
+
+def measure(row, args):
+    """Whether all went well; results are on disk in any case."""
+    jobs = plan.jobs(row, args.runs, args.configs, args.sizes, args.only)
+    if not jobs:
+        raise BenchError(f"{row.name}: nothing to measure is left")
+    results = store.new(row.name, paths.QEMU)
+    if args.add:
+        old = store.load(row.name)
+        results = store.added_to(old, results) if old else results
+    print(f"== {row.name}: {len(jobs)} measurements, about "
+          f"{progress.duration(len(jobs) * row.seconds)}", flush=True)
+    failures = len(results["failures"])
+    try:
+        measure_in_lab(row, jobs, results)
+        return len(results["failures"]) == failures
+    except BenchError as err:
+        print(f"{row.name}: {err}", file=sys.stderr)
+        return False
+    finally:
+        if results["runs"]:
+            show(row, results)
+
+
+def words(text):
+    return text.split(",")
+
+
+def numbers(text):
+    return [float(word) for word in text.split(",")]
+
+
+def run(argv):
+    parser = common(argparse.ArgumentParser(
+        prog="tests/bench/run",
+        description="Measures upstream's QEMU and ours, in turns, on the same "
+        "boot of the lab; prints a table and writes build/bench/ROW.json and "
+        "ROW.svg.",
+        epilog="Exit status: 0 when all was measured, be the figures good or "
+        "bad; 1 when something could not be measured."))
+    parser.add_argument("--runs", type=int, default=RUNS, metavar="N",
+                        help=f"of each configuration (default {RUNS})")
+    parser.add_argument("--quick", action="store_true",
+                        help="one run: to see that it works")
+    parser.add_argument("--configs", type=words, metavar="C,...",
+                        help="only these, for instance bitmap,ring-4096")
+    parser.add_argument("--sizes", type=numbers, metavar="GIB,...",
+                        help="only these guest sizes, where a row has several")
+    parser.add_argument("--only", choices=WHO, help="measure just one of them")
+    parser.add_argument("--add", action="store_true",
+                        help="add to the runs there are, of the same builds")
+    parser.add_argument("--no-build", action="store_true",
+                        help="do not bring our build up to date first")
+    parser.add_argument("--list", action="store_true",
+                        help="say what would be measured")
+    args = parser.parse_args(argv)
+    rows = chosen(parser, args.rows)
+    if args.quick:
+        args.runs = 1
+    if args.runs < 1:
+        parser.error("--runs: at least 1")
+    return list_rows(rows, args) if args.list else all_rows(rows, args)
+
+
+def seconds(row, args):
+    return row.seconds * len(plan.jobs(row, args.runs, args.configs,
+                                       args.sizes, args.only))
+
+
+def list_rows(rows, args):
+    for row in rows:
+        print(f"{row.name}: {row.title}\n    about "
+              f"{progress.duration(seconds(row, args))}: "
+              + "; ".join(case_name(*case) for case in row.cases))
+    return 0
+
+
+def all_rows(rows, args):
+    try:
+        build.ensure(update=not args.no_build)
+        total = sum(seconds(row, args) for row in rows)
+        print(f"{len(rows)} rows, about {progress.duration(total)} in all",
+              flush=True)
+        failed = [row.name for row in rows if not measure(row, args)]
+    except BenchError as err:
+        print(f"bench: {err}", file=sys.stderr)
+        return 1
+    if failed:
+        print(f"bench: could not be measured as planned: {', '.join(failed)}",
+              file=sys.stderr)
+    return 1 if failed else 0
+
+
+def report(argv):
+    parser = common(argparse.ArgumentParser(
+        prog="tests/bench/report",
+        description="Shows what tests/bench/run measured, once more, and draws "
+        "it."))
+    rows = chosen(parser, parser.parse_args(argv).rows)
+    try:
+        found = [(row, store.load(row.name)) for row in rows]
+        if not any(results for _, results in found):
+            raise BenchError(f"nothing was measured yet: {paths.RESULTS} is "
+                             "empty")
+        for row, results in found:
+            if results:
+                show(row, results)
+    except BenchError as err:
+        print(f"bench: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def start(command):
+    try:
+        return command(sys.argv[1:])
+    except KeyboardInterrupt:
+        return 130

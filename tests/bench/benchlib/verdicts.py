@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The figures to reach, and whether they were.
+
+All are of medians of the same run. One that is missed fails nothing: this is
+a measurement. It says, too, when the spreads overlap, so that one more run
+might have turned out the other way.
+"""
+
+import dataclasses
+
+from .rows import RINGS, ROWS, case_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    target: str
+    measured: str
+    reached: bool | None        # None: not measured
+    close: bool = False         # the spreads overlap
+
+    def text(self):
+        if self.reached is None:
+            return "not measured"
+        if self.reached:
+            return "reached"
+        return "MISSED (the spreads overlap)" if self.close else "MISSED"
+
+
+def number(value):
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def ratio(target, ours, theirs, most=None, least=None):
+    """`ours` and `theirs` are Spreads; the ratio of their medians must be at
+    most `most`, or at least `least`."""
+    if ours is None or theirs is None:
+        return Verdict(target, "-", None)
+    limit = most if most is not None else least
+    if most is not None:
+        reached = ours.median <= most * theirs.median
+    else:
+        reached = ours.median >= least * theirs.median
+    detail = f"{number(ours.median)} against {number(theirs.median)}"
+    if theirs.median:
+        detail = f"{ours.median / theirs.median:.2f} x ({detail})"
+    scaled = dataclasses.replace(theirs, low=theirs.low * limit,
+                                 high=theirs.high * limit)
+    return Verdict(target, detail, reached, ours.overlaps(scaled))
+
+
+def at_most(target, ours, limit):
+    if ours is None:
+        return Verdict(target, "-", None)
+    return Verdict(target, number(ours.median), ours.median <= limit,
+                   ours.low <= limit)
+
+
+def at_least(target, ours, limit):
+    if ours is None:
+        return Verdict(target, "-", None)
+    return Verdict(target, number(ours.median), ours.median >= limit,
+                   ours.high >= limit)
+
+
+def better(spreads):
+    """The one with the least median of those there are."""
+    found = [s for s in spreads if s is not None]
+    return min(found, key=lambda s: s.median) if found else None
+
+
+def heavy(s):
+    yield ratio("guest writes/s, ring 4096: at least 1.3 x upstream's "
+                "ring 4096", s.get("writes-during", "ours", "ring-4096"),
+                s.get("writes-during", "upstream", "ring-4096"), least=1.3)
+    yield ratio("guest writes/s, ring 65536: at least 1.0 x upstream's bitmap",
+                s.get("writes-during", "ours", "ring-65536"),
+                s.get("writes-during", "upstream", "bitmap"), least=1.0)
+    for config in ("ring-4096", "ring-65536"):
+        both = [s.get("total-ms", "upstream", c) for c in ("bitmap", config)]
+        yield ratio(f"total, {case_name(config)}: at most 1.0 x the better of "
+                    "upstream's bitmap and ring",
+                    s.get("total-ms", "ours", config),
+                    better(both) if None not in both else None, most=1.0)
+    for config in RINGS:
+        yield ratio(f"ring-full exits, {case_name(config)}: at most 0.1 x "
+                    "upstream's", s.get("ring-full", "ours", config),
+                    s.get("ring-full", "upstream", config), most=0.1)
+
+
+def mid(s):
+    for config in ("ring-4096", "ring-65536"):
+        yield at_most(f"ring-full exits, {case_name(config)}: 0",
+                      s.get("ring-full", "ours", config), 0)
+
+
+def sparse(s):
+    for metric in ROWS["sparse"].metrics:
+        for config in ("bitmap",) + RINGS:
+            if metric.key in ("forced", "ring-full"):
+                continue
+            yield against_bitmap(s, metric, config)
+
+
+def against_bitmap(s, metric, config):
+    limit = {"least": 0.9} if metric.more else {"most": 1.1}
+    word = "less" if metric.more else "more"
+    return ratio(f"{metric.label}, {case_name(config)}: not 10 % {word} than "
+                 "upstream's bitmap", s.get(metric.key, "ours", config),
+                 s.get(metric.key, "upstream", "bitmap"), **limit)
+
+
+def log_not_slower(row, s):
+    """The log backend is nowhere slower by more than 5 %."""
+    for config, gib in row.cases:
+        if config != "bitmap":
+            continue
+        for metric in row.metrics:
+            if not metric.speed:
+                continue
+            limit = {"least": 0.95} if metric.more else {"most": 1.05}
+            word = "less" if metric.more else "more"
+            yield ratio(
+                f"{metric.label}, {case_name(config, gib)}: not 5 % {word} "
+                "than upstream's",
+                s.get(metric.key, "ours", config, gib),
+                s.get(metric.key, "upstream", config, gib), **limit)
+
+
+OF_ROW = {"heavy": heavy, "mid": mid, "sparse": sparse}
+
+
+def judge(row, s):
+    """All verdicts on a row, of a Summary."""
+    found = list(OF_ROW[row.name](s)) if row.name in OF_ROW else []
+    return found + list(log_not_slower(row, s))

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The machines the rows measure: alike but for the QEMU and its tracking."""
+
+import argparse
+
+from dirtylab import config
+
+QEMU = {"upstream": config.UPSTREAM, "ours": config.QEMU}
+
+# Boots take most of the time, and a busy host makes them slow.
+BOOT_TIMEOUT = 240
+
+
+def accel(name):
+    """What follows -accel for "bitmap" or "ring-ENTRIES". Upstream's options
+    only: both QEMUs get the same."""
+    if name == "bitmap":
+        return "kvm"
+    kind, _, size = name.partition("-")
+    if kind != "ring" or not size.isdigit():
+        raise ValueError(f"{name}: no such configuration")
+    return f"kvm,dirty-ring-size={size}"
+
+
+def spec(job, trace=(), **changes):
+    """A machine whose memory is private, as it is in production, and whose
+    trace log has microseconds and threads."""
+    args = ["-msg", "timestamp=on"]
+    for event in trace:
+        args += ["-trace", f"enable={event}"]
+    where = argparse.Namespace(qemu=QEMU[job["who"]], guest=config.GUEST)
+    made = config.spec(where, accel=accel(job["config"]), ram="private",
+                       **changes)
+    return made.replace(args=tuple(args))
+
+
+def booted(lab, machine):
+    vm = lab.start(machine)
+    if machine.load:
+        vm.wait_load(timeout=BOOT_TIMEOUT)
+    else:
+        vm.wait_shell(timeout=BOOT_TIMEOUT)
+    return vm

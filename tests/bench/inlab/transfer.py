@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rows heavy, mid, sparse: a live migration of a guest that writes."""
+
+from dirtylab import migrate
+from dirtylab.errors import LabError
+
+import machine
+import timeline
+import trace
+
+MEM = 768           # MiB
+LOAD_MIB = 256
+INTERVAL = 25       # ms between two lines of the load
+WARM = 1.5          # seconds of the load before the migration
+RATES = {"heavy": 0, "mid": 20000, "sparse": 500}
+
+
+def run(lab, job):
+    load = f"mib={LOAD_MIB},rate={RATES[job['row']]},interval={INTERVAL}"
+    spec = machine.spec(job, ["global_dirty_changed"], mem=MEM, load=load)
+    src = machine.booted(lab, spec)
+    dst = lab.start(spec, incoming=True)
+    have = len(src.console.samples)
+    src.run_for(WARM)
+    before = timeline.rate(src.console.samples[have:])
+    result = migrate.migrate(src, dst, migrate.Options(timeout=240))
+    if src.console.corrupt:
+        raise LabError("the guest lost a page: " + src.console.corrupt[0])
+    return {
+        "total-ms": result.total_ms,
+        "downtime-ms": result.downtime_ms,
+        "setup-ms": result.setup_ms,
+        "sent-bytes": result.sent,
+        "syncs": result.passes,
+        "ring-full": result.tracking.ring_full or 0,
+        "writes-before": before,
+        "writes-during": timeline.rate(
+            timeline.written(src.console.samples, log_start(src))),
+        "pause-ms": timeline.pause(
+            timeline.written(src.console.samples, result.began, before=1)),
+        "forced": int(result.forced),
+        "backend": result.tracking.backend,
+        "tracking": result.tracking.raw,
+    }
+
+
+def log_start(vm):
+    """When tracking began. Untracked, a guest writes hundreds of times as
+    much: a tenth of a second of that would drown all that follows."""
+    for event in trace.read(vm, {"global_dirty_changed"}):
+        return trace.monotonic(event.t)
+    raise LabError("QEMU traced no start of dirty tracking")
