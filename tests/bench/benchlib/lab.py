@@ -13,13 +13,14 @@ MARK = b"##BENCH "
 PATIENCE = 5
 
 
-def carry_out(jobs, estimate, mem, done):
-    """Calls `done(job, result)` after each of the jobs."""
-    limit = int(300 + PATIENCE * estimate * len(jobs))
+def carry_out(jobs, expected, seconds, row, done):
+    """Calls `done(result)` for each of so many expected results; `seconds`
+    are the estimate for all."""
+    limit = int(300 + PATIENCE * seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as plan:
         json.dump({"jobs": jobs}, plan)
         plan.flush()
-        command = [str(paths.LAB_RUN), "--mem", str(mem),
+        command = [str(paths.LAB_RUN), "--mem", str(row.mem),
                    "--timeout", str(limit),
                    "--copy", f"{paths.INLAB}:/opt/bench",
                    "--copy", f"{plan.name}:/opt/bench-plan.json", "--",
@@ -27,22 +28,23 @@ def carry_out(jobs, estimate, mem, done):
         with subprocess.Popen(command, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE) as process:
             try:
-                count = follow(process.stdout, jobs, done)
+                count = follow(process.stdout, done)
             except BaseException:
                 process.terminate()
                 raise
-    if process.returncode or count != len(jobs):
+    if process.returncode:
         raise BenchError(f"the lab ended with status {process.returncode} "
-                         f"after {count} of {len(jobs)} measurements")
+                         f"after {count} of {expected} measurements")
 
 
-def follow(stream, jobs, done):
+def follow(stream, done):
+    """Returns how many results there were; errors are none."""
     count = 0
     for line in stream:
         if not line.startswith(MARK):
             print(line.decode(errors="replace"), end="", flush=True)
             continue
         result = json.loads(line[len(MARK):])
-        done(jobs[result["job"]], result)
-        count += 1
+        count += "error" not in result
+        done(result)
     return count

@@ -35,11 +35,6 @@ def show(row, results):
         print(f"{store.path(row.name)}\n{err}\n", flush=True)
 
 
-def described(row, job):
-    return " ".join(filter(None, [job["who"],
-                                  case_name(job["config"], job["gib"])]))
-
-
 def figures_line(row, figures):
     found = []
     for metric in row.metrics:
@@ -51,36 +46,45 @@ def figures_line(row, figures):
 
 
 def measure_in_lab(row, jobs, results):
-    clock = progress.Clock(len(jobs), row.seconds)
+    costs = [plan.cost(row, job) for job in jobs]
+    counts = [plan.results(job) for job in jobs]
+    expected, seconds = sum(counts), sum(costs)
+    clock = progress.Clock(seconds)
+    seen = 0
 
-    def done(job, result):
-        clock.tick()
-        place = {k: v for k, v in job.items() if k != "row"}
+    def done(result):
+        nonlocal seen
+        job = jobs[result["job"]]
         if "error" in result:
-            results["failures"].append({**place, "error": result["error"]})
             what = "FAILED: " + result["error"].strip()
+            results["failures"].append({**job, "error": result["error"]})
+            print(f"{row.name}: {what}", flush=True)
         else:
-            results["runs"].append({**place, "figures": result["figures"],
-                                    "seconds": result["seconds"]})
-            what = figures_line(row, result["figures"])
-        print(f"[{clock.finished}/{len(jobs)}] {described(row, job)}: {what} "
-              f"({clock.text()})", flush=True)
+            seen += 1
+            clock.tick(costs[result["job"]] / counts[result["job"]])
+            results["runs"].append(
+                {k: v for k, v in result.items() if k != "job"})
+            print(f"[{seen}/{expected}] {result['who']} "
+                  f"{case_name(result['config'], result['gib'])}: "
+                  f"{figures_line(row, result['figures'])} ({clock.text()})",
+                  flush=True)
         store.save(results)
 
-    lab.carry_out(jobs, row.seconds, row.mem, done)
+    lab.carry_out(jobs, expected, seconds, row, done)
 
 
 def measure(row, args):
     """Whether all went well; results are on disk in any case."""
-    jobs = plan.jobs(row, args.runs, args.configs, args.sizes, args.only)
+    jobs = chosen_jobs(row, args)
     if not jobs:
         raise BenchError(f"{row.name}: nothing to measure is left")
     results = store.new(row.name, paths.QEMU)
     if args.add:
         old = store.load(row.name)
         results = store.added_to(old, results) if old else results
-    print(f"== {row.name}: {len(jobs)} measurements, about "
-          f"{progress.duration(len(jobs) * row.seconds)}", flush=True)
+    print(f"== {row.name}: {sum(plan.results(job) for job in jobs)} "
+          f"measurements, about {progress.duration(seconds(row, args))}",
+          flush=True)
     failures = len(results["failures"])
     try:
         measure_in_lab(row, jobs, results)
@@ -133,9 +137,12 @@ def run(argv):
     return list_rows(rows, args) if args.list else all_rows(rows, args)
 
 
+def chosen_jobs(row, args):
+    return plan.jobs(row, args.runs, args.configs, args.sizes, args.only)
+
+
 def seconds(row, args):
-    return row.seconds * len(plan.jobs(row, args.runs, args.configs,
-                                       args.sizes, args.only))
+    return sum(plan.cost(row, job) for job in chosen_jobs(row, args))
 
 
 def list_rows(rows, args):

@@ -15,20 +15,20 @@ def duration(seconds):
 
 
 class Clock:
-    """How long it has taken and, by that, will take."""
+    """How long it has taken and, by that and by the first guess of what each
+    part costs, will take."""
 
-    def __init__(self, jobs, seconds):
-        self.left = jobs
-        self.guess = seconds
-        self.finished = 0
+    def __init__(self, guess):
+        self.guess = guess
+        self.finished = 0.0
         self.began = time.monotonic()
 
-    def tick(self):
-        self.left -= 1
-        self.finished += 1
+    def tick(self, cost):
+        self.finished += cost
 
     def text(self):
         spent = time.monotonic() - self.began
-        each = spent / self.finished if self.finished else self.guess
-        return (f"{duration(spent)} so far, about "
-                f"{duration(each * self.left)} to go")
+        left = max(0.0, self.guess - self.finished)
+        if self.finished:
+            left *= spent / self.finished
+        return f"{duration(spent)} so far, about {duration(left)} to go"

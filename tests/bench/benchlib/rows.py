@@ -24,9 +24,14 @@ class Row:
     title: str
     metrics: tuple
     cases: tuple = ()           # (config, GiB of guest memory or None)
-    seconds: float = 0          # of one measurement, for the first estimate
-    mem: int = 4096         # MiB, of the lab
+    # For the first estimate, in seconds: to get a guest ready, what each GiB
+    # of its memory adds to that, and one measurement.
+    boot: float = 0
+    per_gib: float = 0
+    seconds: float = 0
+    grouped: bool = False       # one boot serves all rounds
     by_size: bool = False       # plotted against guest memory
+    mem: int = 4096             # MiB, of the lab
 
 
 TRANSFER = (
@@ -42,17 +47,30 @@ TRANSFER = (
     Metric("forced", "downtime limit lifted", "0 or 1"),
 )
 
+SYNC = (
+    Metric("sync-us", "time of a sync", "us", speed=True),
+    Metric("held-us", "BQL held in it", "us", speed=True),
+    Metric("sync-most-us", "longest sync of a run", "us"),
+    Metric("second-us", "second sync, after the first pass", "us"),
+    Metric("first-us", "first sync, at the start", "us"),
+)
+SIZES = (1, 4, 16, 64)
+
 
 def transfer(name, load):
     return Row(name, f"live migration, random writes {load} over 256 MiB, "
                "link 200 MB/s", TRANSFER,
-               tuple((config, None) for config in CONFIGS), seconds=20)
+               tuple((config, None) for config in CONFIGS), boot=10, seconds=9)
 
 
 ROWS = {row.name: row for row in (
     transfer("heavy", "flat out"),
     transfer("mid", "at 20 000 pages/s"),
     transfer("sparse", "at 500 pages/s"),
+    Row("sync", "one dirty sync at 500 dirty pages/s over 128 MiB", SYNC,
+        tuple((config, gib) for gib in SIZES
+              for config in ("bitmap", "ring-4096")),
+        boot=18, per_gib=3, seconds=5, grouped=True, by_size=True),
 )}
 
 

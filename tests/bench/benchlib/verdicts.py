@@ -128,7 +128,18 @@ def log_not_slower(row, s):
                 s.get(metric.key, "upstream", config, gib), **limit)
 
 
-OF_ROW = {"heavy": heavy, "mid": mid, "sparse": sparse}
+def sync(s):
+    ring = s.get("sync-us", "ours", "ring-4096", 16)
+    for config, most in (("ring-4096", 0.2), ("bitmap", 1.0)):
+        yield ratio(f"sync at 16 GiB, ring 4096: at most {most} x upstream's "
+                    f"{case_name(config)}", ring,
+                    s.get("sync-us", "upstream", config, 16), most=most)
+    yield ratio("sync at 64 GiB, ring 4096: at most 1.3 x that at 1 GiB",
+                s.get("sync-us", "ours", "ring-4096", 64),
+                s.get("sync-us", "ours", "ring-4096", 1), most=1.3)
+
+
+OF_ROW = {"heavy": heavy, "mid": mid, "sparse": sparse, "sync": sync}
 
 
 def judge(row, s):

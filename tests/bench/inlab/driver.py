@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Carries out a plan of measurements, in the lab.
 
-usage: driver.py PLAN, a file of JSON: {"jobs": [JOB, ...]}. A job names its
-row, who ("upstream" or "ours"), config, and what else the row's module wants.
-For each there is one line on standard output: the mark, and an object with
-the job's number and its figures or an error.
+usage: driver.py PLAN, a file of JSON: {"jobs": [JOB, ...]}. A job has the
+name of its row, "gib" of guest memory where that matters, "members" (pairs of
+"upstream" or "ours" and a configuration) and "rounds". For each member in
+each round a line goes to standard output: the mark, and an object with the
+job's number, what was measured, and its figures. An error ends the job.
 """
 
 import json
@@ -16,34 +17,42 @@ import traceback
 from dirtylab.errors import LabError
 from dirtylab.vm import Lab
 
+import syncs
 import transfer
 
 MARK = "##BENCH "
 ROWS = {
     "heavy": transfer.run, "mid": transfer.run, "sparse": transfer.run,
+    "sync": syncs.run,
 }
 
 
-def measure(job):
-    """One job with machines of its own."""
+def tell(number, **what):
+    print(MARK + json.dumps({"job": number, **what}), flush=True)
+
+
+def carry_out(number, job):
+    """One job, with machines of its own."""
+    began = time.monotonic()
     try:
         with Lab() as lab:
-            return {"figures": ROWS[job["row"]](lab, job)}
+            for who, config, turn, figures in ROWS[job["row"]](lab, job):
+                now = time.monotonic()
+                tell(number, who=who, config=config, gib=job["gib"],
+                     round=turn, figures=figures,
+                     seconds=round(now - began, 1))
+                began = now
     except LabError as err:
-        return {"error": f"{type(err).__name__}: {err}"}
+        tell(number, error=f"{type(err).__name__}: {err}")
     except Exception:
-        return {"error": traceback.format_exc()}
+        tell(number, error=traceback.format_exc())
 
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as f:
         plan = json.load(f)
     for number, job in enumerate(plan["jobs"]):
-        began = time.monotonic()
-        result = measure(job)
-        result.update(job=number,
-                      seconds=round(time.monotonic() - began, 1))
-        print(MARK + json.dumps(result), flush=True)
+        carry_out(number, job)
     return 0
 
 

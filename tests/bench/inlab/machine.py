@@ -3,9 +3,9 @@
 
 import argparse
 
-from dirtylab import config
+from dirtylab import config as paths
 
-QEMU = {"upstream": config.UPSTREAM, "ours": config.QEMU}
+QEMU = {"upstream": paths.UPSTREAM, "ours": paths.QEMU}
 
 # Boots take most of the time, and a busy host makes them slow.
 BOOT_TIMEOUT = 240
@@ -22,15 +22,14 @@ def accel(name):
     return f"kvm,dirty-ring-size={size}"
 
 
-def spec(job, trace=(), **changes):
+def spec(who, config, trace=(), **changes):
     """A machine whose memory is private, as it is in production, and whose
     trace log has microseconds and threads."""
     args = ["-msg", "timestamp=on"]
     for event in trace:
         args += ["-trace", f"enable={event}"]
-    where = argparse.Namespace(qemu=QEMU[job["who"]], guest=config.GUEST)
-    made = config.spec(where, accel=accel(job["config"]), ram="private",
-                       **changes)
+    where = argparse.Namespace(qemu=QEMU[who], guest=paths.GUEST)
+    made = paths.spec(where, accel=accel(config), ram="private", **changes)
     return made.replace(args=tuple(args))
 
 

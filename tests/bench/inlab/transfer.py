@@ -16,8 +16,14 @@ RATES = {"heavy": 0, "mid": 20000, "sparse": 500}
 
 
 def run(lab, job):
-    load = f"mib={LOAD_MIB},rate={RATES[job['row']]},interval={INTERVAL}"
-    spec = machine.spec(job, ["global_dirty_changed"], mem=MEM, load=load)
+    for turn in job["rounds"]:
+        for who, config in job["members"]:
+            yield who, config, turn, once(lab, job["row"], who, config)
+
+
+def once(lab, row, who, config):
+    load = f"mib={LOAD_MIB},rate={RATES[row]},interval={INTERVAL}"
+    spec = machine.spec(who, config, ["global_dirty_changed"], mem=MEM, load=load)
     src = machine.booted(lab, spec)
     dst = lab.start(spec, incoming=True)
     have = len(src.console.samples)
@@ -26,7 +32,7 @@ def run(lab, job):
     result = migrate.migrate(src, dst, migrate.Options(timeout=240))
     if src.console.corrupt:
         raise LabError("the guest lost a page: " + src.console.corrupt[0])
-    return {
+    found = {
         "total-ms": result.total_ms,
         "downtime-ms": result.downtime_ms,
         "setup-ms": result.setup_ms,
@@ -42,6 +48,9 @@ def run(lab, job):
         "backend": result.tracking.backend,
         "tracking": result.tracking.raw,
     }
+    lab.drop(src)
+    lab.drop(dst)
+    return found
 
 
 def log_start(vm):
