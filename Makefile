@@ -20,6 +20,9 @@ check: build/build.ninja
 check-slow: build/build.ninja
 	@$(PYTHON) scripts/run-tests.py --suite slow
 
+bench: all
+	@tests/bench/run
+
 install: all
 	@$(PYTHON) scripts/install.py
 
@@ -40,10 +43,11 @@ help:
 	@echo 'make              build QEMU with our dirty tracking (build/qemu)'
 	@echo 'make demo         watch a busy guest being live-migrated, ring against bitmap'
 	@echo 'make check        run the tests; make check-slow: those that take longer'
+	@echo 'make bench        measure it against upstream (two hours; docs/bench.md)'
 	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
 	@echo 'make lab-shell    a prompt on the emulated KVM host'
 	@echo 'make clean        remove what was compiled; make distclean: all of build/'
 	@echo './configure --help lists what can be chosen'
 
-.PHONY: all demo check check-slow install upstream lab-shell clean distclean help
+.PHONY: all demo check check-slow bench install upstream lab-shell clean distclean help

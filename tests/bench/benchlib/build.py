@@ -19,11 +19,21 @@ def ninja(*targets):
     run(["ninja", "--quiet", "-C", str(paths.BUILD), *targets], "building")
 
 
+def known(target):
+    return subprocess.run(["ninja", "-C", str(paths.BUILD), "-t", "query",
+                           target], capture_output=True,
+                          check=False).returncode == 0
+
+
 def ensure(update):
     """Both QEMUs. Ours is brought up to date, unless `update` is false and
     there is one."""
     if update or not paths.QEMU["ours"].is_file():
         ninja()
+    # Not built by default, being only for this.
+    relative = str(paths.NATIVE.relative_to(paths.BUILD))
+    if update and known(relative):
+        ninja(relative)
     if not paths.QEMU["upstream"].is_file():
         print("building upstream's QEMU, once (minutes)", flush=True)
         ninja("upstream")

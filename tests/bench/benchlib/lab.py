@@ -13,14 +13,15 @@ MARK = b"##BENCH "
 PATIENCE = 5
 
 
-def carry_out(jobs, expected, seconds, row, done):
-    """Calls `done(result)` for each of so many expected results; `seconds`
-    are the estimate for all."""
+def carry_out(jobs, expected, seconds, size, done):
+    """Calls `done(result)` for each of so many expected results. `seconds` is
+    the estimate for all, `size` the lab's: MiB and CPUs."""
+    mem, smp = size
     limit = int(300 + PATIENCE * seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as plan:
         json.dump({"jobs": jobs}, plan)
         plan.flush()
-        command = [str(paths.LAB_RUN), "--mem", str(row.mem),
+        command = [str(paths.LAB_RUN), "--mem", str(mem), "--smp", str(smp),
                    "--timeout", str(limit),
                    "--copy", f"{paths.INLAB}:/opt/bench",
                    "--copy", f"{plan.name}:/opt/bench-plan.json", "--",

@@ -4,7 +4,7 @@
 import argparse
 import sys
 
-from . import build, lab, paths, plan, plot, progress, store, table
+from . import build, lab, native, paths, plan, plot, progress, store, table
 from .errors import BenchError
 from .rows import ROWS, WHO, case_name
 
@@ -37,20 +37,20 @@ def show(row, results):
 
 def figures_line(row, figures):
     found = []
-    for metric in row.metrics:
+    for metric in [m for m in row.metrics if m.speed] or row.metrics:
         value = figures.get(metric.key)
-        if value is not None and metric.speed:
+        if value is not None:
             found.append(f"{metric.label} {table.number(value * metric.scale)}"
                          + (f" {metric.unit}" if metric.unit else ""))
     return ", ".join(found)
 
 
-def measure_in_lab(row, jobs, results):
-    costs = [plan.cost(row, job) for job in jobs]
-    counts = [plan.results(job) for job in jobs]
-    expected, seconds = sum(counts), sum(costs)
-    clock = progress.Clock(seconds)
+def measure_in_lab(row, jobs, smp, results):
+    expected = sum(plan.results(job) for job in jobs)
+    guess = sum(plan.cost(row, job) for job in jobs)
+    clock = progress.Clock(guess)
     seen = 0
+    booted = set()
 
     def done(result):
         nonlocal seen
@@ -61,7 +61,10 @@ def measure_in_lab(row, jobs, results):
             print(f"{row.name}: {what}", flush=True)
         else:
             seen += 1
-            clock.tick(costs[result["job"]] / counts[result["job"]])
+            clock.tick(row.seconds)
+            if result["job"] not in booted:
+                booted.add(result["job"])
+                clock.tick(plan.boots(row, job))
             results["runs"].append(
                 {k: v for k, v in result.items() if k != "job"})
             print(f"[{seen}/{expected}] {result['who']} "
@@ -70,30 +73,43 @@ def measure_in_lab(row, jobs, results):
                   flush=True)
         store.save(results)
 
-    lab.carry_out(jobs, expected, seconds, row, done)
+    lab.carry_out(jobs, expected, guess, (row.mem, smp), done)
+
+
+def measure_natively(row, runs, program, results):
+    for turn in range(runs):
+        print(f"[{turn + 1}/{runs}] {program}", flush=True)
+        results["runs"] += native.once(program, turn)
+        store.save(results)
+
+
+def prepared(row, args, programs):
+    """Results to add to."""
+    results = store.new(row.name, programs, args.smp)
+    old = store.load(row.name) if args.add else None
+    return store.added_to(old, results) if old else results
 
 
 def measure(row, args):
     """Whether all went well; results are on disk in any case."""
-    jobs = chosen_jobs(row, args)
-    if not jobs:
-        raise BenchError(f"{row.name}: nothing to measure is left")
-    results = store.new(row.name, paths.QEMU)
-    if args.add:
-        old = store.load(row.name)
-        results = store.added_to(old, results) if old else results
-    print(f"== {row.name}: {sum(plan.results(job) for job in jobs)} "
-          f"measurements, about {progress.duration(seconds(row, args))}",
-          flush=True)
-    failures = len(results["failures"])
+    results = None
     try:
-        measure_in_lab(row, jobs, results)
-        return len(results["failures"]) == failures
+        print(f"== {row.name}: about "
+              f"{progress.duration(seconds(row, args))}", flush=True)
+        if row.lab:
+            results = prepared(row, args, paths.QEMU)
+            failures = len(results["failures"])
+            measure_in_lab(row, chosen_jobs(row, args), args.smp, results)
+            return len(results["failures"]) == failures
+        program = native.program()
+        results = prepared(row, args, {"native": program})
+        measure_natively(row, args.runs, program, results)
+        return True
     except BenchError as err:
         print(f"{row.name}: {err}", file=sys.stderr)
         return False
     finally:
-        if results["runs"]:
+        if results and results["runs"]:
             show(row, results)
 
 
@@ -122,6 +138,8 @@ def run(argv):
     parser.add_argument("--sizes", type=numbers, metavar="GIB,...",
                         help="only these guest sizes, where a row has several")
     parser.add_argument("--only", choices=WHO, help="measure just one of them")
+    parser.add_argument("--smp", type=int, default=1, metavar="N",
+                        help="CPUs of the lab (default 1)")
     parser.add_argument("--add", action="store_true",
                         help="add to the runs there are, of the same builds")
     parser.add_argument("--no-build", action="store_true",
@@ -138,10 +156,16 @@ def run(argv):
 
 
 def chosen_jobs(row, args):
-    return plan.jobs(row, args.runs, args.configs, args.sizes, args.only)
+    found = plan.jobs(row, args.runs, args.configs, args.sizes, args.only)
+    if not found:
+        raise BenchError(f"{row.name}: by --configs, --sizes and --only, "
+                         "nothing is left to measure")
+    return found
 
 
 def seconds(row, args):
+    if not row.lab:
+        return row.seconds * args.runs
     return sum(plan.cost(row, job) for job in chosen_jobs(row, args))
 
 

@@ -52,7 +52,11 @@ def results(job):
     return len(job["members"]) * len(job["rounds"])
 
 
+def boots(row, job):
+    """Seconds until a job's guests are ready, as a first guess."""
+    return len(job["members"]) * (row.boot + row.per_gib * (job["gib"] or 0))
+
+
 def cost(row, job):
-    """Seconds it will take, as a first guess."""
-    boot = row.boot + row.per_gib * (job["gib"] or 0)
-    return len(job["members"]) * boot + results(job) * row.seconds
+    """Seconds it will take in all."""
+    return boots(row, job) + results(job) * row.seconds

@@ -47,7 +47,6 @@ def bars(axes, s, metric, cases):
     axes.set_xticks(range(len(cases)),
                     [case_name(*case).replace(", ", "\n") for case in cases])
     axes.set_xlim(-0.6, len(cases) - 0.4)
-    axes.set_ylim(bottom=0)
 
 
 def whiskers(axes, x, found, metric, who, **kw):
@@ -70,42 +69,57 @@ def lines(axes, s, metric, cases):
             axes.plot([gib for gib, _ in points],
                       [found.median * metric.scale for _, found in points],
                       STYLE.get(config, "-"), color=COLOUR[who],
-                      label=f"{who}, {case_name(config)}")
+                      label=", ".join(filter(None, [who, case_name(config)])))
             for gib, found in points:
                 whiskers(axes, gib, found, metric, who)
     sizes = sorted({gib for _, gib in cases})
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.set_xlabel("guest memory, GiB")
-    axes.set_ylim(bottom=0)
+
+
+def picture(plt, row, results):
+    """The row's figure, a panel for each metric."""
+    s = Summary(results["runs"])
+    panels = []
+    for metric in row.metrics:
+        cases = [case for case in row.cases
+                 if any(s.get(metric.key, who, *case) for who in WHO)]
+        if cases:
+            panels.append((metric, cases))
+    wide = 2 if len(panels) > 1 else 1
+    high = -(-len(panels) // wide)
+    inches = 0.9 + 2.9 * high
+    figure, grid = plt.subplots(high, wide, squeeze=False,
+                                figsize=(5.2 * wide, inches))
+    cells = [axes for line in grid for axes in line]
+    for axes, (metric, cases) in zip(cells, panels):
+        sized = row.by_size and cases[0][1] is not None
+        (lines if sized else bars)(axes, s, metric, cases)
+        if row.log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0, 1.12 * axes.dataLim.y1 or 1)
+        unit = f" ({metric.unit})" if metric.unit else ""
+        axes.set_title(metric.label + unit, fontsize=10)
+        axes.set_ylabel(metric.unit or "count")
+        axes.grid(axis="y", alpha=0.3)
+    for axes in cells[len(panels):]:
+        axes.set_axis_off()
+    handles, labels = cells[0].get_legend_handles_labels()
+    figure.suptitle(f"{row.name}: {row.title}", fontsize=11)
+    figure.tight_layout(rect=(0, 0.6 / inches, 1, 0.99))
+    figure.legend(handles, labels, loc="lower center", ncol=4, frameon=False,
+                  bbox_to_anchor=(0.5, 0.15 / inches))
+    figure.text(0.01, 0.05 / inches, "medians; whiskers from least to most; "
+                f"measured {results['made']}", fontsize=7, color="0.4")
+    return figure
 
 
 def draw(row, results):
     """Write the row's SVG; returns its path. NoMatplotlib if it cannot."""
     plt = pyplot()
-    s = Summary(results["runs"])
-    cases = [case for case in row.cases
-             if any(s.get(m.key, who, *case) for m in row.metrics
-                    for who in WHO)]
-    wide = 2 if len(row.metrics) > 1 else 1
-    high = -(-len(row.metrics) // wide)
-    figure, grid = plt.subplots(high, wide, squeeze=False,
-                                figsize=(5.2 * wide, 0.8 + 2.9 * high))
-    cells = [axes for line in grid for axes in line]
-    for axes, metric in zip(cells, row.metrics):
-        (lines if row.by_size else bars)(axes, s, metric, cases)
-        unit = f" ({metric.unit})" if metric.unit else ""
-        axes.set_title(metric.label + unit, fontsize=10)
-        axes.set_ylabel(metric.unit or "count")
-        axes.grid(axis="y", alpha=0.3)
-    for axes in cells[len(row.metrics):]:
-        axes.set_axis_off()
-    handles, labels = cells[0].get_legend_handles_labels()
-    figure.suptitle(f"{row.name}: {row.title}", fontsize=11)
-    figure.tight_layout(rect=(0, 0.6 / (0.8 + 2.9 * high), 1, 0.99))
-    figure.legend(handles, labels, loc="lower center", ncol=4, frameon=False)
-    figure.text(0.01, 0.005, "medians, whiskers from least to most; "
-                f"{results['made']}", fontsize=7, color="0.4")
+    figure = picture(plt, row, results)
     path = paths.RESULTS / f"{row.name}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})

@@ -31,6 +31,8 @@ class Row:
     seconds: float = 0
     grouped: bool = False       # one boot serves all rounds
     by_size: bool = False       # plotted against guest memory
+    log: bool = False           # with a logarithmic scale
+    lab: bool = True            # measured in the lab
     mem: int = 4096             # MiB, of the lab
 
 
@@ -54,6 +56,29 @@ SYNC = (
     Metric("second-us", "second sync, after the first pass", "us"),
     Metric("first-us", "first sync, at the start", "us"),
 )
+IDLE = (
+    Metric("wakeups", "reaper wake-ups", "1/min"),
+    Metric("bql", "BQL taken by the reaper", "1/min"),
+    Metric("bql-all", "BQL taken by all threads", "1/min"),
+)
+STARTSTOP = (
+    Metric("start-us", "log start", "us", speed=True),
+    Metric("stop-us", "log stop", "us", speed=True),
+    Metric("start-pause-ms", "longest guest pause at the start", "ms",
+           speed=True),
+    Metric("stop-pause-ms", "longest guest pause at the stop", "ms",
+           speed=True),
+    Metric("before-pause-ms", "longest guest pause before, for comparison",
+           "ms"),
+)
+# Keys are those of the program, see native.py.
+NATIVE = (
+    Metric("sync-us", "sync, 1000 dirty pages", "us"),
+    Metric("sync-find-us", "the sender's search for them", "us"),
+    Metric("sync-set-us", "marking them dirty", "us"),
+    Metric("ring-entries-per-s", "harvest to published", "million entries/s",
+           more=True, scale=1e-6),
+)
 SIZES = (1, 4, 16, 64)
 
 
@@ -71,10 +96,20 @@ ROWS = {row.name: row for row in (
         tuple((config, gib) for gib in SIZES
               for config in ("bitmap", "ring-4096")),
         boot=18, per_gib=3, seconds=5, grouped=True, by_size=True),
+    Row("native", "no virtual machine: our code, and a model of upstream's",
+        NATIVE, tuple((None, gib) for gib in (1, 4, 16, 64, 256, 1024))
+        + ((None, None),), seconds=6, by_size=True, log=True, lab=False),
+    Row("idle", "an idle guest with a ring, a minute", IDLE,
+        (("ring-4096", None),), boot=12, seconds=45, grouped=True),
+    Row("startstop", "dirty logging on and off, by memory the guest uses",
+        STARTSTOP, tuple((config, gib) for gib in (0.5, 2)
+                         for config in ("bitmap", "ring-4096")),
+        boot=9, per_gib=3, seconds=4),
 )}
 
 
 def case_name(config, gib=None):
     """("ring-4096", 16) -> "ring 4096, 16 GiB"."""
-    name = (config or "").replace("-", " ")
-    return name if gib is None else f"{name}, {gib:g} GiB"
+    return ", ".join(filter(None, [
+        (config or "").replace("-", " "),
+        "" if gib is None else f"{gib:g} GiB"]))

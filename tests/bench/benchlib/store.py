@@ -18,13 +18,14 @@ def path(row):
 
 
 def program(file):
-    """What was measured: version and the start of a hash."""
-    done = subprocess.run([str(file), "--version"], capture_output=True,
-                          text=True, check=False)
-    version = done.stdout.splitlines()[0] if done.stdout else "?"
+    """What was measured: the start of a hash, and QEMU's version."""
     with open(file, "rb") as f:
-        digest = hashlib.sha256(f.read()).hexdigest()
-    return {"version": version, "sha256": digest[:16]}
+        found = {"sha256": hashlib.sha256(f.read()).hexdigest()[:16]}
+    if file.name.startswith("qemu"):
+        done = subprocess.run([str(file), "--version"], capture_output=True,
+                              text=True, check=False)
+        found["version"] = done.stdout.partition("\n")[0] or "?"
+    return found
 
 
 def processor():
@@ -35,8 +36,8 @@ def processor():
     return "?"
 
 
-def new(row, programs):
-    return {"format": FORMAT, "row": row,
+def new(row, programs, smp):
+    return {"format": FORMAT, "row": row, "smp": smp,
             "made": time.strftime("%Y-%m-%d %H:%M:%S"),
             "processor": processor(), "processors": os.cpu_count(),
             "programs": {name: program(file)
@@ -60,7 +61,10 @@ def load(row):
 
 def added_to(old, fresh):
     """`old` as what the new runs are added to; both must be of the same
-    programs."""
+    programs, in the same lab."""
+    if old["smp"] != fresh["smp"]:
+        raise BenchError(f"--add: {path(old['row'])} was measured with --smp "
+                         f"{old['smp']}")
     for name, what in fresh["programs"].items():
         if old["programs"].get(name) != what:
             raise BenchError(

@@ -19,7 +19,7 @@ def cell(spread, metric):
 def ratio(ours, theirs):
     if ours is None or theirs is None or not theirs.median:
         return "-"
-    return f"{ours.median / theirs.median:.2f}"
+    return f"{ours.median / theirs.median:.3g}"
 
 
 def columns(lines):
@@ -69,9 +69,11 @@ def text(row, results):
     runs = sorted(set(counts.values()))
     many = "-".join(str(n) for n in ([runs[0], runs[-1]] if len(runs) > 1
                                      else runs)) or "no"
+    where = f"{results['processors']} x {results['processor']}"
+    if row.lab:
+        where = f"lab with {results['smp']} CPU on {where}"
     lines = [f"== {row.name}: {row.title}",
-             f"   medians of {many} runs; {results['made']}, "
-             f"{results['processors']} x {results['processor']}", ""]
+             f"   medians of {many} runs; {results['made']}; {where}", ""]
     lines += compared(row, s)
     found = judge(row, s)
     if found:

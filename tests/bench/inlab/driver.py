@@ -17,13 +17,15 @@ import traceback
 from dirtylab.errors import LabError
 from dirtylab.vm import Lab
 
+import idle
+import startstop
 import syncs
 import transfer
 
 MARK = "##BENCH "
 ROWS = {
     "heavy": transfer.run, "mid": transfer.run, "sparse": transfer.run,
-    "sync": syncs.run,
+    "sync": syncs.run, "idle": idle.run, "startstop": startstop.run,
 }
 
 

@@ -38,7 +38,7 @@ def run(lab, job):
         for who, config in job["members"]:
             members.append(Member(lab, who, config, job["gib"]))
         for turn in job["rounds"]:
-            for member in members:
+            for member in members[::1 if turn % 2 == 0 else -1]:
                 yield member.who, member.config, turn, member.measure()
     finally:
         for member in members:

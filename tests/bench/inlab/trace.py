@@ -2,6 +2,7 @@
 """Reads QEMU's trace log as -msg timestamp=on makes it."""
 
 import dataclasses
+import os
 import re
 import time
 
@@ -26,8 +27,14 @@ def parse(lines, names=None):
                         found[4], found[5].strip())
 
 
-def read(vm, names=None):
+def position(vm):
+    """From where on what is traced from now on can be read."""
+    return os.path.getsize(vm.trace_path)
+
+
+def read(vm, names=None, start=0):
     with open(vm.trace_path, encoding="utf-8", errors="replace") as f:
+        f.seek(start)
         return list(parse(f, names))
 
 
