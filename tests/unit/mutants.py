@@ -13,9 +13,11 @@ SCHEDULE = ('test-ring-schedule', 'plain', '/ring-schedule/fixed')
 BARRIERS = ('test-ring-stress', 'tsan', '/ring-stress/barriers')
 SLOTS = ('test-dirty-slots', 'plain', None)
 SLOTS_ASAN = ('test-dirty-slots', 'asan', None)
+PACE = ('test-dirty-pace', 'plain', None)
 
 R = 'dirty-ring.c'
 S = 'dirty-slots.c'
+P = 'dirty-pace.c'
 
 PUBLISH = '    stage->ops->publish(stage->opaque, stage->entries, ' \
           'stage->used);\n'
@@ -89,4 +91,67 @@ MUTANTS = [
         (S, 'MAX(id + 1, old * 2)', 'MAX(id, old * 2)')]),
     ('slots-table-end', [SLOTS_ASAN], [
         (S, 'id >= map->as[as].allocated', 'id > map->as[as].allocated')]),
+
+    ('pace-no-reserve', [PACE], [
+        (P, 'return MAX(ring->room - reserve,', 'return MAX(ring->room,')]),
+    ('pace-half-full', [PACE], [
+        (P, 'return MAX(ring->room - reserve,', 'return MAX(0,')]),
+    ('pace-no-half', [PACE], [
+        (P, 'MAX(ring->room - reserve, ring->room / 2 + ring_slack(ring))',
+         'ring->room - reserve')]),
+    ('pace-lateness-ignored', [PACE], [
+        (P, '    max_add(&pace->late, now, late);\n', '')]),
+    ('pace-late-for-ever', [PACE], [
+        (P, '        max->recent = 0;\n', '')]),
+    ('pace-duration-ignored', [PACE], [
+        (P, '        max_add(&pace->work, now, (now - begin) * 1000 / used);\n',
+         '')]),
+    ('pace-rate-rises-slowly', [PACE], [
+        (P, 'MAX(rate, decay(ring->rate, dt, PACE_RATE_DECAY))',
+         '(rate + 7 * ring->rate) / 8')]),
+    ('pace-rate-for-ever', [PACE], [
+        (P, 'decay(ring->rate, dt, PACE_RATE_DECAY)', 'ring->rate')]),
+    ('pace-rate-forgotten', [PACE], [
+        (P, 'MAX(rate, decay(ring->rate, dt, PACE_RATE_DECAY))', 'rate')]),
+    ('pace-no-floor', [PACE], [
+        (P, 'return MAX(ring->rate, PACE_RATE_FLOOR);',
+         'return MAX(ring->rate, 1);')]),
+    ('pace-no-probe', [PACE], [
+        (P, '    if (ring->probe) {', '    if (false) {')]),
+    ('pace-always-probe', [PACE], [
+        (P, '    if (ring->probe) {', '    if (true) {')]),
+    ('pace-no-slack', [PACE], [
+        (P, 'ring_target(pace, ring) - ring_slack(ring);',
+         'ring_target(pace, ring);')]),
+    ('pace-one-at-a-time', [PACE], [
+        (P, 'ring->fill >= ring_target(pace, ring) * 3 / 4;',
+         'ring_is_due(pace, ring);')]),
+    ('pace-take-all', [PACE], [
+        (P, 'ring->fill >= ring_target(pace, ring) * 3 / 4;', 'true;')]),
+    ('pace-first-ring-only', [PACE], [
+        (P, '        if (mine < sleep) {', '        if (mine < sleep && !i) {')]),
+    ('pace-detached-is-watched', [PACE], [
+        (P, '        ring->since = 0;\n    }\n    ring->room',
+         '    }\n    ring->room')]),
+    ('pace-standstill-counts', [PACE], [
+        (P, '        /* The vCPU stands still: that time does not count. */\n'
+         '        pace_ring(pace, i)->since = 0;\n', '')]),
+    ('pace-no-cap', [PACE], [
+        (P, '    pace->budget -= spent;\n', '')]),
+    ('pace-cap-twice', [PACE], [
+        (P, '/ 1000 * DIRTY_PACE_CPU_CAP;', '/ 500 * DIRTY_PACE_CPU_CAP;')]),
+    ('pace-budget-saved-up', [PACE], [
+        (P, 'MIN(pace->budget + earned, PACE_BUDGET_MAX)',
+         'pace->budget + earned')]),
+    ('pace-looks-at-any-price', [PACE], [
+        (P, 'if (sleep < pace->look * PACE_LOOK_SLEEP) {', 'if (false) {')]),
+    ('pace-misses-not-counted', [PACE], [
+        (P, '    pace->stats.misses++;\n', '')]),
+    ('pace-early-miscounted', [PACE], [
+        (P, 'if (pace->timed && !pace->due)', 'if (pace->timed)')]),
+    ('pace-lead-miscounted', [PACE], [
+        (P, '    stats->lead_sum += lead;\n', '')]),
+    ('pace-share-since-start', [PACE], [
+        (P, 'if (now - pace->slots[pace->slot].when >= PACE_SLOT) {',
+         'if (!pace->slots[pace->slot].when) {')]),
 ]

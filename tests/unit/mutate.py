@@ -23,8 +23,8 @@ SANITIZE = {
     'asan': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     'tsan': ['-fsanitize=thread'],
 }
-TRACKER = ['dirty-ring', 'dirty-slots']
-SUPPORT = ['ring-model', 'dirty-sim']
+TRACKER = ['dirty-pace', 'dirty-ring', 'dirty-slots']
+SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
 RUN_TIMEOUT = 40                # seconds; a mutant may well hang
 
 
