@@ -13,18 +13,18 @@ MARK = b"##BENCH "
 PATIENCE = 5
 
 
-def carry_out(jobs, expected, seconds, size, done):
+def carry_out(plan, expected, seconds, size, done):
     """Calls `done(result)` for each of so many expected results. `seconds` is
     the estimate for all, `size` the lab's: MiB and CPUs."""
     mem, smp = size
     limit = int(300 + PATIENCE * seconds)
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as plan:
-        json.dump({"jobs": jobs}, plan)
-        plan.flush()
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(plan, file)
+        file.flush()
         command = [str(paths.LAB_RUN), "--mem", str(mem), "--smp", str(smp),
                    "--timeout", str(limit),
                    "--copy", f"{paths.INLAB}:/opt/bench",
-                   "--copy", f"{plan.name}:/opt/bench-plan.json", "--",
+                   "--copy", f"{file.name}:/opt/bench-plan.json", "--",
                    "python3", "/opt/bench/driver.py", "/opt/bench-plan.json"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE) as process:

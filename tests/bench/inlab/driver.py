@@ -7,6 +7,10 @@ name of its row, "gib" of guest memory where that matters, "members" (pairs of
 "upstream" or "ours" and a configuration) and "rounds". For each member in
 each round a line goes to standard output: the mark, and an object with the
 job's number, what was measured, and its figures. An error ends the job.
+
+With "warm-up" the first job is carried out once more before all, and not
+told: what runs first in a lab is slower, as memory is touched for the first
+time.
 """
 
 import json
@@ -50,9 +54,22 @@ def carry_out(number, job):
         tell(number, error=traceback.format_exc())
 
 
+def warm_up(job):
+    """Should it fail, the job itself will tell."""
+    print("warming up: the first measurement does not count", flush=True)
+    try:
+        with Lab() as lab:
+            for _ in ROWS[job["row"]](lab, job):
+                pass
+    except LabError as err:
+        print(f"warming up: {err}", flush=True)
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as f:
         plan = json.load(f)
+    if plan.get("warm-up"):
+        warm_up(plan["jobs"][0])
     for number, job in enumerate(plan["jobs"]):
         carry_out(number, job)
     return 0

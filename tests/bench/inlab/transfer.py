@@ -42,6 +42,8 @@ def once(lab, row, who, config):
         "writes-before": before,
         "writes-during": timeline.rate(
             timeline.written(src.console.samples, log_start(src))),
+        "writes-command": timeline.rate(
+            timeline.written(src.console.samples, result.began)),
         "pause-ms": timeline.pause(
             timeline.written(src.console.samples, result.began, before=1)),
         "forced": int(result.forced),
