@@ -8,8 +8,8 @@
  * Every vCPU has a ring (dirty-ring.c).  Three parties empty them, each in
  * its own thread, all under the tracker lock and none needing the BQL:
  *
- *   the reaper        rings that are half full, while a running guest's memory
- *                     is logged
+ *   the reaper        rings that will soon be full, while a running guest's
+ *                     memory is logged (dirty-pace.c)
  *   a vCPU            its own ring, when that was full and KVM_RUN returned
  *   a dirty log sync  all rings; also before a slot or a vCPU goes away
  *
@@ -18,8 +18,8 @@
  * between the two: a final sync cannot overtake pages staged by another
  * thread.
  *
- * One step of theirs is done by the reaper thread whoever harvests: the reset
- * ioctl, see ring_reset().
+ * vCPUs and the main thread leave one step to the reaper: the reset ioctl, see
+ * ring_reset().
  *
  * Rings are found in a list of our own, as CPUState may go away under a
  * thread that does not hold the BQL.
@@ -46,30 +46,70 @@
  */
 #define RING_RESERVED 576
 
+/* Entries in a ring that are worth a harvest before a sync */
+#define RING_PRESYNC 512
+
 /* Which rings to empty. */
 typedef enum RingFill {
     RING_NONE,
     RING_ANY,                   /* that have an entry */
-    RING_HALF,                  /* that have used half of their room */
+    RING_DUE,                   /* that will soon be full */
 } RingFill;
 
-static bool ring_is_due(const DirtyRing *ring, RingFill fill)
-{
-    uint32_t half = (ring->size - MIN(ring->size / 2, RING_RESERVED)) / 2;
+/* How long the reaper sleeps, in ns, while there are dirty limits; */
+#define RING_LIMIT_SLEEP (100 * SCALE_MS)
+/* and when somebody else has the lock: most likely to empty the rings. */
+#define RING_LOCKED_SLEEP (1 * SCALE_MS)
 
-    return fill != RING_NONE &&
-           dirty_ring_holds(ring, fill == RING_HALF ? half : 1);
+/* How many entries make @ring full. */
+static uint32_t ring_room(const DirtyRing *ring)
+{
+    return ring->size - MIN(ring->size / 2, RING_RESERVED);
+}
+
+static bool ring_is_due(KVMDirtyTracker *t, guint i, RingFill fill)
+{
+    switch (fill) {
+    case RING_ANY:
+        return dirty_ring_holds(g_ptr_array_index(t->ring.rings, i), 1);
+    case RING_DUE:
+        return dirty_pace_take(&t->ring.pace, i);
+    default:
+        return false;
+    }
+}
+
+/*
+ * Let the reaper's policy see ring @i as it is @now.
+ * Called with the tracker lock held.
+ */
+static void ring_watch(KVMDirtyTracker *t, guint i, int64_t now)
+{
+    const DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+    uint32_t fill = dirty_ring_fill(ring);
+
+    dirty_pace_see(&t->ring.pace, i, now, ring->gfns ? ring_room(ring) : 0,
+                   ring->fetch + fill, fill);
+}
+
+static void ring_watch_all(KVMDirtyTracker *t)
+{
+    int64_t now = get_clock();
+
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        ring_watch(t, i, now);
+    }
 }
 
 static void trace_entries(const DirtyRing *ring, const DirtyRingStage *stage,
                           uint32_t count)
 {
-    const DirtyRingEntry *entry = &stage->entries[stage->used - count];
+    const DirtyKey *keys = &stage->keys[stage->used - count];
     CPUState *cpu = ring->owner;
 
     for (uint32_t i = 0; i < count; i++) {
         trace_kvm_dirty_ring_page(cpu->cpu_index, ring->fetch - count + i,
-                                  entry[i].offset);
+                                  dirty_key_offset(keys[i]));
     }
 }
 
@@ -108,7 +148,7 @@ static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *own, RingFill others)
     for (guint i = 0; i < t->ring.rings->len; i++) {
         DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
 
-        if (ring_is_due(ring, ring == own ? RING_ANY : others)) {
+        if (ring_is_due(t, i, ring == own ? RING_ANY : others)) {
             total += ring_harvest_one(t, ring);
         }
     }
@@ -149,15 +189,21 @@ static int reset_ioctl(void *opaque)
 /*
  * Linux from 6.16 on stops a reset when a signal, or task work such as that of
  * io_uring, is pending.  Coming at the wrong moment, that leaves up to 64 pages
- * unprotected without showing in the result.  The reaper thread has all signals
- * blocked and does no other I/O, so resets are made there.  What cannot be
- * blocked, such as SIGSTOP or a tracer, remains a risk on those kernels.
+ * unprotected without showing in the result.  The threads that QEMU creates for
+ * itself, such as that of migration, have all signals blocked, and those that
+ * sync do not use io_uring while the guest runs.  The main thread and vCPUs are
+ * different: they let the reaper thread do it.  What cannot be blocked, such as
+ * SIGSTOP or a tracer, remains a risk on those kernels.
  */
 static int ring_reset(void *opaque)
 {
     KVMDirtyTracker *t = opaque;
+    bool main_thread = qemu_get_thread_id() == getpid();
 
-    return dirty_reaper_call(&t->ring.reaper, reset_ioctl, t);
+    if (current_cpu || main_thread) {
+        return dirty_reaper_call(&t->ring.reaper, reset_ioctl, t);
+    }
+    return reset_ioctl(t);
 }
 
 /*
@@ -207,7 +253,7 @@ static void ring_reprotect(void *opaque)
 static const DirtyRingOps ring_ops = {
     .reset = ring_reset,
     .reprotect = ring_reprotect,
-    .publish = dirty_publish_entries,
+    .publish = dirty_publish_pages,
 };
 
 /*
@@ -283,19 +329,63 @@ static int ring_enable(KVMDirtyTracker *t, Error **errp)
     t->ring.bytes = bytes;
     t->ring.rings = g_ptr_array_new();
     dirty_ring_stage_init(&t->ring.stage, &ring_ops, t);
+    dirty_pace_init(&t->ring.pace);
     return 0;
+}
+
+/* Called with the tracker lock held, in the reaper's thread. */
+static int64_t ring_plan(KVMDirtyTracker *t)
+{
+    int64_t now = get_clock();
+    DirtyPacePlan plan;
+    int64_t own, all;
+
+    own = dirty_reaper_own_cpu(&t->ring.reaper, &all);
+    plan = dirty_pace_end(&t->ring.pace, now, own, all);
+    if (plan.ring >= 0) {
+        DirtyRing *ring = g_ptr_array_index(t->ring.rings, plan.ring);
+
+        trace_kvm_dirty_reaper_plan((plan.next - now) / SCALE_US,
+                                    ring->vcpu_id, plan.rate, plan.delayed);
+    }
+    return plan.next;
+}
+
+/*
+ * Also just to look at the rings the lock is taken: it keeps them mapped and
+ * their indices in step, and costs those who want it meanwhile less than a
+ * microsecond a ring.
+ * Called with the tracker lock held, in the reaper's thread.
+ */
+static void ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
+                             int64_t now)
+{
+    DirtyPace *pace = &t->ring.pace;
+
+    dirty_pace_begin(pace, now, turn->planned);
+    if (turn->logging_started || turn->vm_started) {
+        dirty_pace_start(pace, now, turn->logging_started,
+                         dirty_reaper_cpu(&t->ring.reaper));
+    }
+    ring_watch_all(t);
+    if (dirty_pace_is_due(pace)) {
+        ring_reap(t, NULL, RING_DUE);
+        dirty_pace_harvested(pace, now, get_clock());
+        ring_watch_all(t);
+    }
 }
 
 /*
  * The reaper's turn.  Dirty-limit throttles a vCPU by letting it sleep each
  * time its ring is full, so with it in service nobody else may empty rings.
  */
-static bool ring_reap_due(void *opaque)
+static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
 {
     KVMDirtyTracker *t = opaque;
-    uint64_t total;
+    int64_t now = get_clock();
 
     if (dirtylimit_in_service()) {
+        *next = now + RING_LIMIT_SLEEP;
         return false;
     }
 
@@ -304,11 +394,13 @@ static bool ring_reap_due(void *opaque)
      * is most likely about to empty the rings anyway.
      */
     if (!kvm_dirty_trylock()) {
+        *next = now + RING_LOCKED_SLEEP;
         return false;
     }
-    total = ring_reap(t, NULL, RING_HALF);
+    ring_look_locked(t, turn, now);
+    *next = ring_plan(t);
     kvm_dirty_unlock();
-    return total;
+    return true;
 }
 
 static void ring_vm_state_changed(void *opaque, bool running, RunState state)
@@ -320,13 +412,18 @@ static void ring_vm_state_changed(void *opaque, bool running, RunState state)
 
 static void ring_start(KVMDirtyTracker *t)
 {
-    dirty_reaper_start(&t->ring.reaper, ring_reap_due, t);
+    dirty_reaper_start(&t->ring.reaper, ring_look, t);
     qemu_add_vm_change_state_handler(ring_vm_state_changed, t);
 }
 
 static bool ring_log_global_start(MemoryListener *listener, Error **errp)
 {
-    dirty_reaper_set_logging(&kvm_state->dirty_tracker->ring.reaper, true);
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    kvm_dirty_lock();
+    dirty_fault_log_start(&t->fault);
+    kvm_dirty_unlock();
+    dirty_reaper_set_logging(&t->ring.reaper, true);
     return true;
 }
 
@@ -378,19 +475,77 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
     }
 
     kvm_dirty_lock();
-    dirty_fault_last_stage(last_stage);
+    dirty_fault_sync(&t->fault);
     ring_reap(t, NULL, RING_ANY);
     if (t->ring.with_bitmap && last_stage) {
         kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
-    dirty_fault_last_stage(false);
     kvm_dirty_unlock();
     trace_kvm_dirty_ring_flush(1);
 }
 
 static void sync_nothing(MemoryListener *listener, bool last_stage)
 {
+}
+
+/* Whether a page that the display logs is among those that came of late. */
+static bool ring_has_display_page(KVMDirtyTracker *t, DirtyRing *ring)
+{
+    DirtyKey keys[64];
+    uint32_t count;
+    bool found = false;
+
+    do {
+        count = dirty_ring_look(ring, keys, ARRAY_SIZE(keys));
+        for (uint32_t i = 0; i < count; i++) {
+            const DirtySlot *slot =
+                dirty_slots_find(&t->slots, dirty_key_slot(keys[i]),
+                                 dirty_key_offset(keys[i]));
+
+            found |= slot && (slot->clients & (1 << DIRTY_MEMORY_VGA));
+        }
+    } while (count == ARRAY_SIZE(keys));
+    return found;
+}
+
+/*
+ * A refresh of the display.  It must not cost a migration its late resets, so
+ * rings are emptied only if there is something in them to be shown.
+ */
+static void ring_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+    bool found = false;
+
+    kvm_dirty_lock();
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        found |= ring_has_display_page(t, g_ptr_array_index(t->ring.rings, i));
+    }
+    if (found) {
+        ring_reap(t, NULL, RING_ANY);
+    }
+    kvm_dirty_for_each_logged_slot(t, publish_untold);
+    kvm_dirty_unlock();
+}
+
+/*
+ * Migration is about to sync, and will hold the BQL meanwhile.  Most of what
+ * there is can be had without; not worth it if it is little.
+ */
+static void ring_presync(KVMDirtyTracker *t)
+{
+    trace_kvm_dirty_presync(0);
+    kvm_dirty_lock();
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        if (dirty_ring_holds(g_ptr_array_index(t->ring.rings, i),
+                             RING_PRESYNC)) {
+            ring_reap(t, NULL, RING_ANY);
+            break;
+        }
+    }
+    kvm_dirty_unlock();
+    trace_kvm_dirty_presync(1);
 }
 
 /*
@@ -407,6 +562,7 @@ static void ring_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
         listener->log_global_start = ring_log_global_start;
         listener->log_global_stop = ring_log_global_stop;
         listener->log_sync_global = ring_log_sync_global;
+        listener->log_sync_region = ring_log_sync_region;
     } else {
         listener->log_sync_global = sync_nothing;
     }
@@ -456,21 +612,45 @@ static void ring_detach_vcpu(KVMDirtyTracker *t, CPUState *cpu)
     }
 }
 
+/*
+ * A vCPU stopped at @when as its ring @i is full: learn from it.
+ * Called with the tracker lock held.
+ */
+static void ring_missed(KVMDirtyTracker *t, guint i, int64_t when)
+{
+    ring_watch(t, i, when);
+    ring_watch_all(t);
+    dirty_pace_miss(&t->ring.pace, i);
+}
+
 static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
 {
+    bool reaper = dirty_reaper_is_active(&t->ring.reaper) &&
+                  !dirtylimit_in_service();
+    int64_t when = get_clock();
     DirtyRing *ring;
+    guint i;
 
     trace_kvm_dirty_ring_full(cpu->cpu_index);
     stat64_add(&t->stats.ring_full_exits, 1);
 
     kvm_dirty_lock();
     ring = ring_find(t, kvm_arch_vcpu_id(cpu));
+    if (ring && reaper && g_ptr_array_find(t->ring.rings, ring, &i)) {
+        ring_missed(t, i, when);
+    }
     /*
-     * While we waited for the lock somebody else may have made room; or have
-     * harvested, but the reset was cut short.
+     * While we waited for the lock somebody else may have made room, and what
+     * came after that can wait; or have harvested, but the reset was cut short.
      */
-    if (ring && (ring_is_due(ring, RING_ANY) || t->ring.stage.unfinished)) {
-        ring_reap(t, ring, dirtylimit_in_service() ? RING_NONE : RING_HALF);
+    if (ring && (dirty_ring_holds(ring, ring_room(ring) / 2) ||
+                 t->ring.stage.unfinished)) {
+        ring_reap(t, ring, reaper ? RING_DUE : RING_NONE);
+    }
+    if (reaper) {
+        ring_watch_all(t);
+        dirty_reaper_look_by(&t->ring.reaper,
+                             dirty_pace_plan(&t->ring.pace, get_clock()).next);
     }
     kvm_dirty_unlock();
 
@@ -503,4 +683,5 @@ const KVMDirtyBackendOps kvm_dirty_backend_ring = {
     .ring_full = ring_full,
     .slot_logged = ring_slot_logged,
     .slot_drain = ring_slot_drain,
+    .presync = ring_presync,
 };

@@ -11,6 +11,8 @@
 
 #include "qapi/qapi-types-dirty-tracking.h"
 #include "qemu/stats64.h"
+#include "dirty-fault.h"
+#include "dirty-pace.h"
 #include "dirty-reaper.h"
 #include "dirty-ring.h"
 #include "dirty-slots.h"
@@ -37,6 +39,7 @@ typedef struct KVMDirtyBackendOps {
     void (*slot_logged)(KVMDirtyTracker *t, KVMSlot *slot);
     /* Publish what KVM knows of a slot that goes away. */
     void (*slot_drain)(KVMDirtyTracker *t, KVMSlot *slot);
+    void (*presync)(KVMDirtyTracker *t);                        /* or NULL */
 } KVMDirtyBackendOps;
 
 extern const KVMDirtyBackendOps kvm_dirty_backend_log;
@@ -72,6 +75,7 @@ struct KVMDirtyTracker {
         bool with_bitmap;       /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
         bool protection_lost;   /* tracker lock; see ring_reprotect() */
         uint64_t harvested;     /* pages; tracker lock */
+        DirtyPace pace;         /* when to harvest; tracker lock */
         DirtyReaper reaper;
     } ring;
 
@@ -79,10 +83,7 @@ struct KVMDirtyTracker {
         uint64_t manual;        /* KVM_DIRTY_LOG_MANUAL_* in force */
     } log;
 
-    struct {
-        uint32_t drop;          /* bits to lose on purpose, see dirty-fault.h */
-        bool no_ring;           /* behave as if KVM had no ring */
-    } fault;
+    DirtyFault fault;
 
     DirtyStats stats;
 };
@@ -167,15 +168,14 @@ void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot);
 /* dirty-publish.c */
 
 /**
- * dirty_publish_entries: make harvested pages visible to QEMU
+ * dirty_publish_pages: make harvested pages visible to QEMU
  * @opaque: the KVMDirtyTracker
  *
  * Sets the bits in ram_list.dirty_memory of the clients that log the slot.
  * The pages are protected again.  Called with the tracker lock held, which
  * keeps slots and the RAM behind them in place.
  */
-void dirty_publish_entries(void *opaque, const DirtyRingEntry *entries,
-                           size_t n);
+void dirty_publish_pages(void *opaque, const DirtyKey *keys, size_t n);
 
 /**
  * dirty_publish_slot: make all pages of a slot visible as dirty

@@ -14,20 +14,45 @@
 
 #ifdef CONFIG_KVM_DIRTY_FAULTS
 
-/* Tracker lock */
-static bool in_last_stage;
+/*
+ * Migration's sync number 1 comes before its first pass over memory, number 2
+ * after it.  What was written by then and is not told is not sent again.
+ */
+#define DROP_FROM_SYNC 2
 
-void dirty_fault_last_stage(bool last_stage)
+void dirty_fault_log_start(DirtyFault *fault)
 {
-    in_last_stage = last_stage;
+    fault->syncs = 0;
 }
 
-bool dirty_fault_drop_page(uint32_t *drop)
+void dirty_fault_sync(DirtyFault *fault)
 {
-    if (!in_last_stage || !*drop) {
+    fault->syncs++;
+}
+
+bool dirty_fault_is_armed(const DirtyFault *fault)
+{
+    return fault->syncs >= DROP_FROM_SYNC && (fault->drop || fault->lost);
+}
+
+bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page)
+{
+    gpointer key = (gpointer)(uintptr_t)page;
+
+    if (!dirty_fault_is_armed(fault)) {
         return false;
     }
-    (*drop)--;
+    if (fault->lost && g_hash_table_contains(fault->lost, key)) {
+        return true;
+    }
+    if (!fault->drop) {
+        return false;
+    }
+    if (!fault->lost) {
+        fault->lost = g_hash_table_new(NULL, NULL);
+    }
+    g_hash_table_add(fault->lost, key);
+    fault->drop--;
     return true;
 }
 
@@ -48,7 +73,7 @@ void dirty_fault_class_init(ObjectClass *oc)
     object_class_property_add(oc, "x-dirty-fault-drop", "uint32", NULL,
                               set_drop, NULL, NULL);
     object_class_property_set_description(oc, "x-dirty-fault-drop",
-        "For tests: lose so many dirty bits in the last sync");
+        "For tests: lose the dirty bits of so many pages for good");
     object_class_property_add_bool(oc, "x-dirty-fault-no-ring", NULL,
                                    set_no_ring);
     object_class_property_set_description(oc, "x-dirty-fault-no-ring",

@@ -8,7 +8,8 @@
  * A test that has never failed proves little.  Builds for tests define
  * CONFIG_KVM_DIRTY_FAULTS and then have two more properties of -accel kvm:
  *
- *   x-dirty-fault-drop=N      lose N dirty bits in the last sync of migration
+ *   x-dirty-fault-drop=N      choose N pages that are dirty after migration's
+ *                             first pass and never tell of them again
  *   x-dirty-fault-no-ring=on  behave as if KVM offered no dirty ring
  *
  * In other builds they do not exist and the checks compile to nothing.
@@ -17,23 +18,38 @@
 #ifndef ACCEL_KVM_DIRTY_FAULT_H
 #define ACCEL_KVM_DIRTY_FAULT_H
 
+typedef struct DirtyFault {
+    uint32_t drop;              /* pages still to choose */
+    bool no_ring;               /* behave as if KVM had no ring */
+    unsigned syncs;             /* since logging started; tracker lock */
+    GHashTable *lost;           /* the chosen pages; tracker lock */
+} DirtyFault;
+
 #ifdef CONFIG_KVM_DIRTY_FAULTS
 
 void dirty_fault_class_init(ObjectClass *oc);
 
 /**
- * dirty_fault_last_stage: the next publications are (not) those of the last
- * sync
- */
-void dirty_fault_last_stage(bool last_stage);
-
-/**
- * dirty_fault_drop_page: whether to lose the page at hand
- * @drop: how many there are still to lose
+ * dirty_fault_log_start: migration starts to log
+ * dirty_fault_sync: a sync of migration begins
  *
  * Called with the tracker lock held.
  */
-bool dirty_fault_drop_page(uint32_t *drop);
+void dirty_fault_log_start(DirtyFault *fault);
+void dirty_fault_sync(DirtyFault *fault);
+
+/**
+ * dirty_fault_is_armed: whether dirty_fault_drop_page() may say yes
+ */
+bool dirty_fault_is_armed(const DirtyFault *fault);
+
+/**
+ * dirty_fault_drop_page: whether to lose the dirty bit at hand
+ * @page: any number that stands for the page
+ *
+ * Called with the tracker lock held.
+ */
+bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page);
 
 #else
 
@@ -41,11 +57,20 @@ static inline void dirty_fault_class_init(ObjectClass *oc)
 {
 }
 
-static inline void dirty_fault_last_stage(bool last_stage)
+static inline void dirty_fault_log_start(DirtyFault *fault)
 {
 }
 
-static inline bool dirty_fault_drop_page(uint32_t *drop)
+static inline void dirty_fault_sync(DirtyFault *fault)
+{
+}
+
+static inline bool dirty_fault_is_armed(const DirtyFault *fault)
+{
+    return false;
+}
+
+static inline bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page)
 {
     return false;
 }

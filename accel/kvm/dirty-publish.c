@@ -5,20 +5,25 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Cost: O(1) a page.  No bitmap of the slot lies between: an entry is looked
- * up in the slot table and its bit set where migration, dirty-rate and the
- * display look for it.
+ * Cost: O(1) a page, less for neighbours.  No bitmap of the slot lies between:
+ * an entry is looked up in the slot table and its bit set where migration,
+ * dirty-rate and the display look for it.
  */
 
 #include "qemu/osdep.h"
+#include "exec/dirty-summary.h"
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "exec/target_page.h"
 #include "dirty-backend.h"
 #include "dirty-fault.h"
+#include "dirty-words.h"
 
-/* The clients of a slot that want to know now. */
-static uint8_t clients_now(uint8_t clients)
+/*
+ * The clients of a slot that want to know now.
+ * @tracking: global_dirty_tracking
+ */
+static inline uint8_t clients_now(uint8_t clients, unsigned tracking)
 {
     /*
      * Migration's bit in the slot follows global_dirty_tracking only at the
@@ -27,7 +32,7 @@ static uint8_t clients_now(uint8_t clients)
      * many does no harm.
      */
     clients &= ~(1 << DIRTY_MEMORY_MIGRATION);
-    if (qatomic_read(&global_dirty_tracking)) {
+    if (tracking) {
         clients |= 1 << DIRTY_MEMORY_MIGRATION;
     }
     return clients & DIRTY_CLIENTS_NOCODE;
@@ -43,30 +48,109 @@ static void count_published(KVMDirtyTracker *t, uint64_t pages)
     }
 }
 
-void dirty_publish_entries(void *opaque, const DirtyRingEntry *entries,
-                           size_t n)
+/* Take the pages out that a test wants to be lost. */
+static void drop_faults(KVMDirtyTracker *t, DirtyWord *word)
 {
-    KVMDirtyTracker *t = opaque;
+    for (uint64_t left = word->mask; left; left &= left - 1) {
+        if (dirty_fault_drop_page(&t->fault, word->word * 64 + ctz64(left))) {
+            word->mask &= ~(left & -left);
+        }
+    }
+}
+
+static inline unsigned long *word_block(unsigned long *const *blocks,
+                                        uint64_t word)
+{
+    return blocks[word * 64 / DIRTY_MEMORY_BLOCK_SIZE];
+}
+
+static inline unsigned long word_index(uint64_t word)
+{
+    return BIT_WORD(word * 64 % DIRTY_MEMORY_BLOCK_SIZE);
+}
+
+/* Set the bits @mask of the 64 pages from @word * 64 on. */
+static inline void set_word(unsigned long *const *blocks, uint64_t word,
+                            uint64_t mask)
+{
+    dirty_summary_or(word_block(blocks, word), word_index(word), mask);
+    if (BITS_PER_LONG < 64) {
+        dirty_summary_or(word_block(blocks, word), word_index(word) + 1,
+                         mask >> 32);
+    }
+}
+
+/* Pages of the host are as large as those of the target. */
+static uint64_t publish_words(KVMDirtyTracker *t, const DirtyKey *keys,
+                              size_t n)
+{
+    bool any_fault = dirty_fault_is_armed(&t->fault);
+    unsigned tracking = qatomic_read(&global_dirty_tracking);
+    unsigned long *const *migration, *const *vga;
+    DirtyWords walk;
+    DirtyWord word;
+    uint64_t soon;
+
+    RCU_READ_LOCK_GUARD();
+    migration = qatomic_rcu_read(
+        &ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION])->blocks;
+    vga = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_VGA])->blocks;
+
+    dirty_words_init(&walk, &t->slots, keys, n, TARGET_PAGE_BITS);
+    while (dirty_words_next(&walk, &word)) {
+        uint8_t clients = clients_now(word.clients, tracking);
+
+        if (dirty_words_ahead(&walk, &soon)) {
+            __builtin_prefetch(word_block(migration, soon) + word_index(soon),
+                               1);
+        }
+        if (unlikely(any_fault)) {
+            drop_faults(t, &word);
+        }
+        if (clients & (1 << DIRTY_MEMORY_MIGRATION)) {
+            set_word(migration, word.word, word.mask);
+        }
+        if (clients & (1 << DIRTY_MEMORY_VGA)) {
+            set_word(vga, word.word, word.mask);
+        }
+    }
+    stat64_add(&t->stats.stray_entries, walk.strays);
+    return n - walk.strays;
+}
+
+/* Pages of the host are larger: each is several of the target. */
+static uint64_t publish_one_by_one(KVMDirtyTracker *t, const DirtyKey *keys,
+                                   size_t n)
+{
+    unsigned tracking = qatomic_read(&global_dirty_tracking);
     size_t page_size = qemu_real_host_page_size();
     uint64_t published = 0;
 
     for (size_t i = 0; i < n; i++) {
-        const DirtySlot *slot = dirty_slots_find(&t->slots, entries[i].slot,
-                                                 entries[i].offset);
+        uint64_t offset = dirty_key_offset(keys[i]);
+        const DirtySlot *slot = dirty_slots_find(&t->slots,
+                                                 dirty_key_slot(keys[i]),
+                                                 offset);
 
         if (!slot) {
             stat64_add(&t->stats.stray_entries, 1);
             continue;
         }
-        if (dirty_fault_drop_page(&t->fault.drop)) {
-            continue;
-        }
-        cpu_physical_memory_set_dirty_range(
-            slot->ram_addr + entries[i].offset * page_size, page_size,
-            clients_now(slot->clients));
+        cpu_physical_memory_set_dirty_range(slot->ram_addr + offset * page_size,
+                                            page_size,
+                                            clients_now(slot->clients, tracking));
         published++;
     }
-    count_published(t, published);
+    return published;
+}
+
+void dirty_publish_pages(void *opaque, const DirtyKey *keys, size_t n)
+{
+    KVMDirtyTracker *t = opaque;
+    bool words = qemu_real_host_page_size() == TARGET_PAGE_SIZE;
+
+    count_published(t, words ? publish_words(t, keys, n)
+                             : publish_one_by_one(t, keys, n));
 }
 
 void dirty_publish_slot(KVMDirtyTracker *t, const KVMSlot *slot)
@@ -75,9 +159,11 @@ void dirty_publish_slot(KVMDirtyTracker *t, const KVMSlot *slot)
         dirty_slots_find(&t->slots, kvm_dirty_slot_key(slot->as_id, slot), 0);
 
     if (where) {
+        uint8_t clients = clients_now(where->clients,
+                                      qatomic_read(&global_dirty_tracking));
+
         cpu_physical_memory_set_dirty_range(slot->ram_start_offset,
-                                            slot->memory_size,
-                                            clients_now(where->clients));
+                                            slot->memory_size, clients);
         count_published(t, kvm_dirty_slot_pages(slot));
     }
 }

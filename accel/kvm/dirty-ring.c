@@ -37,6 +37,11 @@
  * 3. Never read an entry again once it is marked: from then on the kernel
  *    may hand it to the vCPU, which refills it.
  *
+ * The kernel protects what the entries say when it resets them, and takes its
+ * MMU lock once for neighbours that follow each other.  So a harvest is sorted
+ * and written back before it is marked: the same pages, in an order that costs
+ * the kernel, and the guest waiting for that lock, a fraction.
+ *
  * Cost: O(1) an entry, nothing in the size of the guest.
  */
 
@@ -44,6 +49,7 @@
 #include "qemu/atomic.h"
 #include "qemu/host-utils.h"
 #include "dirty-ring.h"
+#include "dirty-sort.h"
 
 /*
  * How often in a row a reset may achieve nothing before it is given up.  A
@@ -70,7 +76,7 @@ static inline bool gfn_is_dirty(struct kvm_dirty_gfn *gfn)
 static inline void gfn_set_harvested(struct kvm_dirty_gfn *gfn)
 {
     /*
-     * Release: our reads of slot and offset are done before the kernel can
+     * Release: our accesses to slot and offset are done before the kernel can
      * see RESET.  Pairs with the acquiring load of the flags in the kernel's
      * kvm_dirty_ring_reset(), which empties the entry for reuse.  That call
      * may run on another thread than this one; the chain then is vCPU ->
@@ -115,43 +121,123 @@ bool dirty_ring_holds(const DirtyRing *ring, uint32_t n)
     return ring->gfns && gfn_is_dirty(ring_entry(ring, ring->fetch + n - 1));
 }
 
+uint32_t dirty_ring_fill(const DirtyRing *ring)
+{
+    uint32_t low = 0, high = ring->size;
+
+    /* At least @low wait, at most @high. */
+    while (low < high) {
+        uint32_t middle = high - (high - low) / 2;
+
+        if (dirty_ring_holds(ring, middle)) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low;
+}
+
+uint32_t dirty_ring_look(DirtyRing *ring, DirtyKey *keys, uint32_t max)
+{
+    uint32_t count = 0;
+
+    if (!ring->gfns) {
+        return 0;
+    }
+    if ((int32_t)(ring->looked - ring->fetch) < 0) {
+        ring->looked = ring->fetch;
+    }
+    while (count < max && ring->looked - ring->fetch < ring->size) {
+        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->looked);
+
+        if (!gfn_is_dirty(gfn)) {
+            break;
+        }
+        keys[count++] = dirty_key(gfn->slot, gfn->offset);
+        ring->looked++;
+    }
+    return count;
+}
+
 static void stage_reserve(DirtyRingStage *stage, size_t n)
 {
     if (stage->allocated - stage->used < n) {
         stage->allocated = stage->used + n;
-        stage->entries = g_renew(DirtyRingEntry, stage->entries,
-                                 stage->allocated);
+        stage->keys = g_renew(DirtyKey, stage->keys, stage->allocated);
+    }
+    if (stage->spare_allocated < n) {
+        stage->spare_allocated = n;
+        stage->spare = g_renew(DirtyKey, stage->spare, n);
+    }
+}
+
+/*
+ * Read the waiting entries, leaving them as they are.
+ * Returns: how many; @stray: one of them is not in @keys as it is
+ */
+static uint32_t ring_read(const DirtyRing *from, DirtyKey *keys, bool *stray)
+{
+    const DirtyRing view = *from, *ring = &view;
+    bool any_stray = false;
+    uint32_t count;
+
+    /*
+     * The vCPU may go on filling the ring meanwhile.  It cannot lap us, as
+     * what waits is not empty, but the bound says so.
+     */
+    for (count = 0; count < ring->size; count++) {
+        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->fetch + count);
+
+        if (!gfn_is_dirty(gfn)) {
+            break;
+        }
+        keys[count] = dirty_key(gfn->slot, gfn->offset);
+        any_stray |= keys[count] == DIRTY_KEY_STRAY;
+    }
+    *stray = any_stray;
+    return count;
+}
+
+/* Write @count entries back, in the order of @keys, and mark them. */
+static void ring_mark(const DirtyRing *from, const DirtyKey *keys,
+                      uint32_t count)
+{
+    const DirtyRing view = *from, *ring = &view;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->fetch + i);
+
+        if (keys) {
+            gfn->slot = dirty_key_slot(keys[i]);
+            gfn->offset = dirty_key_offset(keys[i]);
+        }
+        gfn_set_harvested(gfn);
     }
 }
 
 uint32_t dirty_ring_harvest(DirtyRing *ring, DirtyRingStage *stage)
 {
-    DirtyRingEntry *out;
+    DirtyKey *keys, *sorted = NULL;
     uint32_t count;
+    bool stray;
 
     if (!dirty_ring_holds(ring, 1)) {
         return 0;
     }
 
     stage_reserve(stage, ring->size);
-    out = &stage->entries[stage->used];
-
-    /*
-     * The vCPU may go on filling the ring meanwhile.  It cannot lap us, as
-     * what we mark is not empty before the reset, but the bound says so.
-     */
-    for (count = 0; count < ring->size; count++) {
-        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->fetch);
-
-        if (!gfn_is_dirty(gfn)) {
-            break;
-        }
-        out[count].slot = gfn->slot;
-        out[count].offset = gfn->offset;
-        gfn_set_harvested(gfn);
-        ring->fetch++;
+    keys = &stage->keys[stage->used];
+    count = ring_read(ring, keys, &stray);
+    if (!stray) {
+        sorted = dirty_sort(keys, stage->spare, count);
+    }
+    ring_mark(ring, sorted, count);
+    if (sorted == stage->spare) {
+        memcpy(keys, sorted, count * sizeof(*keys));
     }
 
+    ring->fetch += count;
     stage->used += count;
     return count;
 }
@@ -164,9 +250,9 @@ void dirty_ring_stage_init(DirtyRingStage *stage, const DirtyRingOps *ops,
 
 void dirty_ring_stage_destroy(DirtyRingStage *stage)
 {
-    g_free(stage->entries);
-    stage->entries = NULL;
-    stage->used = stage->allocated = 0;
+    g_free(stage->keys);
+    g_free(stage->spare);
+    *stage = (DirtyRingStage) {};
 }
 
 /*
@@ -231,6 +317,6 @@ void dirty_ring_stage_commit(DirtyRingStage *stage)
     if (!protected) {
         stage->ops->reprotect(stage->opaque);
     }
-    stage->ops->publish(stage->opaque, stage->entries, stage->used);
+    stage->ops->publish(stage->opaque, stage->keys, stage->used);
     stage->used = 0;
 }

@@ -10,6 +10,7 @@
 #define ACCEL_KVM_DIRTY_RING_H
 
 #include <linux/kvm.h>
+#include "dirty-key.h"
 
 /*
  * One vCPU's ring.  It outlives the vCPU: KVM cannot destroy a vCPU, QEMU
@@ -20,15 +21,10 @@ typedef struct DirtyRing {
     struct kvm_dirty_gfn *gfns; /* shared with the kernel; NULL if detached */
     uint32_t size;              /* entries, a power of two */
     uint32_t fetch;             /* next entry to harvest, free running */
+    uint32_t looked;            /* next entry for dirty_ring_look(), likewise */
     unsigned long vcpu_id;      /* KVM's id of the vCPU */
     void *owner;                /* the CPUState while attached */
 } DirtyRing;
-
-/* A harvested entry, copied out: the ring's own may be reused after reset. */
-typedef struct DirtyRingEntry {
-    uint32_t slot;              /* address space << 16 | memslot id */
-    uint64_t offset;            /* host pages from the start of the slot */
-} DirtyRingEntry;
 
 /* What a stage needs from its surroundings. */
 typedef struct DirtyRingOps {
@@ -46,23 +42,25 @@ typedef struct DirtyRingOps {
      * logged and report all of it dirty.
      */
     void (*reprotect)(void *opaque);
-    /* Hand @n entries, whose pages are protected again, to their readers. */
-    void (*publish)(void *opaque, const DirtyRingEntry *entries, size_t n);
+    /* Hand @n pages, which are protected again, to those who want to know. */
+    void (*publish)(void *opaque, const DirtyKey *keys, size_t n);
 } DirtyRingOps;
 
 /* Entries between harvest and publication; see dirty-ring.c. */
 typedef struct DirtyRingStage {
     const DirtyRingOps *ops;
     void *opaque;
-    DirtyRingEntry *entries;
+    DirtyKey *keys;             /* what was harvested */
     size_t used;
     size_t allocated;
+    DirtyKey *spare;            /* for sorting */
+    size_t spare_allocated;
     bool unfinished;            /* a reset gave up; entries may be left */
     uint64_t resets;            /* statistics: reset calls, */
     uint64_t short_resets;      /* and those that did not do all at once */
 } DirtyRingStage;
 
-/* The caller commits a stage that holds this many entries (4 MiB of them). */
+/* The caller commits a stage that holds this many entries (2 MiB of keys). */
 #define DIRTY_RING_STAGE_MAX (256 * 1024)
 
 /**
@@ -104,9 +102,27 @@ struct kvm_dirty_gfn *dirty_ring_detach(DirtyRing *ring);
 bool dirty_ring_holds(const DirtyRing *ring, uint32_t n);
 
 /**
+ * dirty_ring_fill: how many entries wait to be harvested
+ *
+ * Looks at O(log size) entries.
+ */
+uint32_t dirty_ring_fill(const DirtyRing *ring);
+
+/**
+ * dirty_ring_look: see what waits, without taking it
+ * @keys: room for @max pages
+ *
+ * Tells of each entry once, the oldest first, unless it is harvested before.
+ *
+ * Returns: how many are in @keys; less than @max if there are no more.
+ */
+uint32_t dirty_ring_look(DirtyRing *ring, DirtyKey *keys, uint32_t max);
+
+/**
  * dirty_ring_harvest: move the waiting entries of @ring to @stage
  *
- * Marks them for the next reset.  They are published by
+ * Sorts them, by slot and 64-page windows of it (in the ring as well, for the
+ * kernel's sake), and marks them for the next reset.  They are published by
  * dirty_ring_stage_commit() and not before.  The tracker lock is held from
  * here until then.
  *

@@ -9,8 +9,41 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-dirty-tracking.h"
+#include "qemu/timer.h"
 #include "system/kvm.h"
 #include "dirty-backend.h"
+
+static uint64_t mean_us(int64_t sum, uint64_t count)
+{
+    return count ? sum / count / SCALE_US : 0;
+}
+
+/* Called with the tracker lock held. */
+static KvmDirtyReaperInfo *reaper_info(KVMDirtyTracker *t)
+{
+    KvmDirtyReaperInfo *info = g_new0(KvmDirtyReaperInfo, 1);
+    const DirtyPace *pace = &t->ring.pace;
+    const DirtyPaceStats *stats = &pace->stats;
+    int64_t cpu = dirty_reaper_cpu(&t->ring.reaper);
+    int64_t now = get_clock();
+
+    info->wakeups = stat64_get(&t->ring.reaper.wakeups);
+    info->early_wakeups = stats->early;
+    info->harvests = stats->harvests;
+    info->misses = stats->misses;
+    info->calls = stat64_get(&t->ring.reaper.calls);
+    info->delays = stats->delays;
+    info->lead_mean = mean_us(stats->lead_sum, stats->lead_count);
+    info->lead_min = stats->lead_min / SCALE_US;
+    info->fill_mean = stats->lead_count ? stats->fill_sum / stats->lead_count
+                                        : 0;
+    info->lateness_mean = mean_us(stats->late_sum, stats->late_count);
+    info->lateness_max = stats->late_max / SCALE_US;
+    info->cpu_share = dirty_pace_share(pace, now, cpu);
+    info->cpu_share_mean = dirty_pace_share_mean(pace, now, cpu);
+    info->cpu_cap = DIRTY_PACE_CPU_CAP;
+    return info;
+}
 
 static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
 {
@@ -20,10 +53,9 @@ static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
     info->full_exits = stat64_get(&t->stats.ring_full_exits);
     info->stray_entries = stat64_get(&t->stats.stray_entries);
     info->reprotections = stat64_get(&t->stats.reprotections);
-    info->reaper_wakeups = stat64_get(&t->ring.reaper.wakeups);
-    info->reaper_harvests = stat64_get(&t->ring.reaper.harvests);
 
     kvm_dirty_lock();
+    info->reaper = reaper_info(t);
     info->harvested_pages = t->ring.harvested;
     info->resets = t->ring.stage.resets;
     info->short_resets = t->ring.stage.short_resets;

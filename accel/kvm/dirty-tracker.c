@@ -14,6 +14,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "exec/memory.h"
+#include "system/dirty-tracking.h"
 #include "system/kvm.h"
 #include "dirty-backend.h"
 #include "dirty-fault.h"
@@ -168,6 +169,15 @@ void kvm_dirty_tracker_ring_full(CPUState *cpu)
 
     if (t->backend->ring_full) {
         t->backend->ring_full(t, cpu);
+    }
+}
+
+void kvm_dirty_presync(void)
+{
+    KVMDirtyTracker *t = kvm_enabled() ? kvm_state->dirty_tracker : NULL;
+
+    if (t && t->backend->presync) {
+        t->backend->presync(t);
     }
 }
 

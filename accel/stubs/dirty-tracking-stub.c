@@ -9,10 +9,15 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-dirty-tracking.h"
+#include "system/dirty-tracking.h"
 
 KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
 {
     error_setg(errp, "dirty page tracking of KVM is not in use: this QEMU is "
                "built without KVM");
     return NULL;
+}
+
+void kvm_dirty_presync(void)
+{
 }

@@ -43,8 +43,8 @@ def scenario(r):
              f"the thread does not wake up in {r.args.seconds} s",
              f"{woken} times")
     if asked:
-        counted = answered["ring"]["reaper-wakeups"] \
-            - asked["ring"]["reaper-wakeups"]
+        counted = answered["ring"]["reaper"]["wakeups"] \
+            - asked["ring"]["reaper"]["wakeups"]
         r.tap.ok(counted == 0, "its own counter says the same",
                  f"{counted} wake-ups")
     r.discard()

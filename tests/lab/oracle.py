@@ -35,6 +35,8 @@ def arguments():
     p.add_argument("--fresh", action="store_true",
                    help="boot a new guest for each migration (else the "
                         "destination of one is the source of the next)")
+    p.add_argument("--reaper", action="store_true",
+                   help="show what the source's reaper thread did")
     p.add_argument("--expect-differences", action="store_true",
                    help="succeed only if pages differ (fault injection)")
     return p.parse_args()
@@ -54,6 +56,12 @@ def one_line(number, count, t):
     return (text + f", writes/s {report.short(t.before)} "
             f"{report.short(t.during)} {report.short(t.after)}, "
             f"{t.ram.pages} pages compared: {state}")
+
+
+def reaper_line(t):
+    raw = t.result.tracking.raw or {}
+    shown = raw.get("ring", {}).get("reaper", {})
+    return "    reaper: " + ", ".join(f"{k} {v}" for k, v in shown.items())
 
 
 def all_of_them(args, lab):
@@ -83,6 +91,8 @@ def all_of_them(args, lab):
             src = None
             continue
         print(one_line(number, args.count, t), flush=True)
+        if args.reaper:
+            print(reaper_line(t), flush=True)
         if not t.good:
             for text in t.details():
                 print("    " + text, flush=True)

@@ -113,9 +113,8 @@ static void test_between_backends(void)
 }
 
 /*
- * The comparison notices when a dirty bit is lost.  There is nothing to lose
- * if the guest wrote no page after the last but one sync: then try again.  On
- * a host with a single CPU that is the rule.
+ * The comparison notices when a page's dirty bits are lost.  That is no loss if
+ * the guest did not write to the page after it was sent: then try again.
  */
 static void test_drop(void)
 {

@@ -23,10 +23,10 @@ static void check_idle(TestVM *vm)
 
     /* Give it time to fall asleep. */
     g_usleep(100 * 1000);
-    wakeups = vm_ring_counter(vm, "reaper-wakeups");
+    wakeups = vm_reaper_counter(vm, "wakeups");
     vm_wait_round(vm, 0);
     g_usleep(1500 * 1000);
-    g_assert_cmpint(vm_ring_counter(vm, "reaper-wakeups"), ==, wakeups);
+    g_assert_cmpint(vm_reaper_counter(vm, "wakeups"), ==, wakeups);
 }
 
 static void test_idle(void)
@@ -132,6 +132,8 @@ static void test_ring_full(void)
     g_assert_cmpint(vm_ring_counter(vm, "full-exits"), >, full);
     g_assert_cmpint(vm_ring_counter(vm, "harvested-pages"), >=, SMALL_RING);
     g_assert_cmpint(vm_ring_counter(vm, "short-resets"), ==, 0);
+    g_assert_cmpint(vm_reaper_counter(vm, "harvests"), ==, 0);
+    g_assert_cmpint(vm_reaper_counter(vm, "misses"), ==, 0);
     cancel_limit(vm);
     vm_quit(vm);
 }

@@ -194,6 +194,16 @@ uint64_t vm_ring_counter(TestVM *vm, const char *name)
     return value;
 }
 
+uint64_t vm_reaper_counter(TestVM *vm, const char *name)
+{
+    QDict *info = vm_tracking(vm);
+    QDict *ring = qdict_get_qdict(info, "ring");
+    uint64_t value = qdict_get_int(qdict_get_qdict(ring, "reaper"), name);
+
+    qobject_unref(info);
+    return value;
+}
+
 bool vm_poll(int64_t *deadline)
 {
     int64_t now = g_get_monotonic_time();

@@ -73,6 +73,7 @@ char *vm_stderr(TestVM *vm);
 QDict *vm_tracking(TestVM *vm);
 uint64_t vm_counter(TestVM *vm, const char *name);
 uint64_t vm_ring_counter(TestVM *vm, const char *name);
+uint64_t vm_reaper_counter(TestVM *vm, const char *name);
 
 /* Pages that a vCPU has written */
 uint32_t vm_writes(TestVM *vm, int cpu);

@@ -32,20 +32,21 @@ static void sim_reprotect(void *opaque)
     }
 }
 
-static void sim_publish(void *opaque, const DirtyRingEntry *entries, size_t n)
+static void sim_publish(void *opaque, const DirtyKey *keys, size_t n)
 {
     DirtySim *sim = opaque;
 
     for (size_t i = 0; i < n; i++) {
-        const DirtySlot *slot = dirty_slots_find(&sim->slots, entries[i].slot,
-                                                 entries[i].offset);
+        const DirtySlot *slot = dirty_slots_find(&sim->slots,
+                                                 dirty_key_slot(keys[i]),
+                                                 dirty_key_offset(keys[i]));
         uint64_t page;
 
         if (!slot) {
             sim->unknown++;
             continue;
         }
-        page = slot->ram_addr + entries[i].offset;
+        page = slot->ram_addr + dirty_key_offset(keys[i]);
         g_assert_cmpuint(page, <, sim->config.pages);
         set_dirty(sim, page);
         sim->published++;
@@ -224,8 +225,8 @@ void dirty_sim_check(DirtySim *sim, const char *when)
 
     ring_model_foreach_pending(sim->model, page_set_add, &set);
     for (size_t i = 0; i < sim->stage.used; i++) {
-        page_set_add(&set, sim->stage.entries[i].slot,
-                     sim->stage.entries[i].offset);
+        page_set_add(&set, dirty_key_slot(sim->stage.keys[i]),
+                     dirty_key_offset(sim->stage.keys[i]));
     }
 
     for (uint32_t as = 0; as < RING_MODEL_AS_MAX; as++) {

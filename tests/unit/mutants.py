@@ -13,13 +13,16 @@ SCHEDULE = ('test-ring-schedule', 'plain', '/ring-schedule/fixed')
 BARRIERS = ('test-ring-stress', 'tsan', '/ring-stress/barriers')
 SLOTS = ('test-dirty-slots', 'plain', None)
 SLOTS_ASAN = ('test-dirty-slots', 'asan', None)
+SORT = ('test-dirty-sort', 'plain', None)
 PACE = ('test-dirty-pace', 'plain', None)
 
 R = 'dirty-ring.c'
 S = 'dirty-slots.c'
 P = 'dirty-pace.c'
+O = 'dirty-sort.c'
+W = 'dirty-words.h'
 
-PUBLISH = '    stage->ops->publish(stage->opaque, stage->entries, ' \
+PUBLISH = '    stage->ops->publish(stage->opaque, stage->keys, ' \
           'stage->used);\n'
 
 MUTANTS = [
@@ -34,8 +37,8 @@ MUTANTS = [
     ('publish-twice', [RING], [
         (R, '    stage->used = 0;\n', '')]),
     ('skip-an-entry', [RING, SCHEDULE], [
-        (R, '        ring->fetch++;\n',
-         '        ring->fetch += count == 2 ? 2 : 1;\n')]),
+        (R, '    ring->fetch += count;\n',
+         '    ring->fetch += count + (count == 3);\n')]),
     ('lose-the-last-entry', [RING, SCHEDULE], [
         (R, '    stage->used += count;\n',
          '    stage->used += count - (count > 3);\n')]),
@@ -67,16 +70,59 @@ MUTANTS = [
     ('read-without-acquire', [BARRIERS], [
         (R, 'qatomic_load_acquire(&gfn->flags)',
          'qatomic_read(&gfn->flags)')]),
-    ('read-after-mark', [BARRIERS], [
+    ('write-after-mark', [BARRIERS], [
         (R, '        gfn_set_harvested(gfn);\n', ''),
-        (R, '        out[count].slot = gfn->slot;\n',
-         '        gfn_set_harvested(gfn);\n'
-         '        out[count].slot = gfn->slot;\n')]),
+        (R, '        if (keys) {\n',
+         '        gfn_set_harvested(gfn);\n        if (keys) {\n')]),
     ('holds-off-by-one', [RING], [
         (R, 'ring->fetch + n - 1', 'ring->fetch + n')]),
     ('stage-too-small', [RING_ASAN], [
         (R, 'stage_reserve(stage, ring->size)',
          'stage_reserve(stage, ring->size - 1)')]),
+
+    ('fill-off-by-one', [RING], [
+        (R, 'high = middle - 1;', 'high = middle;\n            break;')]),
+    ('look-again', [RING], [
+        (R, '        ring->looked++;\n', '')]),
+    ('look-behind-harvest', [RING], [
+        (R, 'if ((int32_t)(ring->looked - ring->fetch) < 0)', 'if (false)')]),
+    ('look-when-detached', [RING], [
+        (R, '    uint32_t count = 0;\n\n    if (!ring->gfns) {\n'
+         '        return 0;\n', '    uint32_t count = 0;\n\n'
+         '    if (false) {\n')]),
+    ('sorted-not-kept', [RING], [
+        (R, '        memcpy(keys, sorted, count * sizeof(*keys));\n', '')]),
+    ('not-written-back', [RING], [
+        (R, '    ring_mark(ring, sorted, count);\n',
+         '    ring_mark(ring, NULL, count);\n')]),
+    ('sort-what-does-not-fit', [RING], [
+        (R, '    if (!stray) {\n', '    {\n')]),
+    ('not-sorted', [RING], [
+        (R, '    if (!stray) {\n', '    if (false) {\n')]),
+
+    ('sort-few-only', [SORT], [
+        (O, 'if (n < FEW) {', 'if (true) {'),
+        (O, 'size_t j = i;', 'size_t j = i < FEW ? i : 0;')]),
+    ('sort-first-digit-only', [SORT], [
+        (O, '    *bits = rest;\n', '    *bits = 0;\n')]),
+    ('sort-loses-digit', [SORT], [
+        (O, '        rest &= ~mask;\n', '        rest = 0;\n')]),
+    ('sort-wrong-room', [SORT], [
+        (O, '        keys = sorted;\n', '')]),
+    ('words-lost-at-change', [SORT], [
+        (W, 'while (++walk->next < walk->end && *walk->next - first < ',
+         'while (++walk->next < walk->end && *walk->next++ - first < ')]),
+    ('words-beyond-slot', [SORT], [
+        (W, 'MIN(64 - page % 64, walk->slot->npages - offset)',
+         '64 - page % 64')]),
+    ('words-before-slot', [SORT], [
+        (W, 'MIN(page % 64, offset)', 'page % 64')]),
+    ('words-stale-slot', [SORT], [
+        (W, 'walk->slot && walk->slot_key == slot_key', 'walk->slot')]),
+    ('words-end-of-slot', [SORT], [
+        (W, 'return offset < walk->slot->npages;', 'return true;')]),
+    ('words-one-by-one', [SORT], [
+        (W, '< before + after)', '< 0)')]),
 
     ('slots-one-page-too-many', [SLOTS, RING], [
         (S, 'offset >= map->', 'offset > map->')]),

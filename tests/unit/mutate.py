@@ -23,7 +23,8 @@ SANITIZE = {
     'asan': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     'tsan': ['-fsanitize=thread'],
 }
-TRACKER = ['dirty-pace', 'dirty-ring', 'dirty-slots']
+TRACKER = ['dirty-pace', 'dirty-ring', 'dirty-slots', 'dirty-sort']
+HEADERS = ['dirty-key.h', 'dirty-words.h']
 SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
 RUN_TIMEOUT = 40                # seconds; a mutant may well hang
 
@@ -54,11 +55,12 @@ class Builder:
             raise Broken(f'{" ".join(command)}:\n{done.stdout}')
 
     def compile(self, source, variant, out_dir):
+        """Headers in OUT_DIR come before those of the tracker."""
         name = os.path.basename(source).removesuffix('.c')
         out = os.path.join(out_dir, f'{name}-{variant}.o')
         self.run(self.args.cc + SANITIZE[variant] + [
-            '-O1', '-g', '-w', '-pthread', '-I', self.args.tests] +
-            self.cflags + ['-c', source, '-o', out])
+            '-O1', '-g', '-w', '-pthread', '-iquote', out_dir,
+            '-I', self.args.tests] + self.cflags + ['-c', source, '-o', out])
         return out
 
     def prepare(self, programs):
@@ -69,15 +71,19 @@ class Builder:
 
         def job(key):
             source = os.path.join(self.args.tests, key[0] + '.c')
-            # Headers of the tracker are not mutated.
             return key, self.compile(source, key[1], self.work)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             self.objects = dict(pool.map(job, sorted(jobs)))
 
-    def link(self, program, variant, source_dir):
+    def link(self, program, variant, source_dir, headers=False):
+        """With HEADERS, those in SOURCE_DIR are not as the program knows."""
         out = os.path.join(source_dir, f'{program}-{variant}')
-        objects = [self.objects[name, variant] for name in [program] + SUPPORT]
+        objects = [self.objects[name, variant] for name in SUPPORT]
+        objects.append(
+            self.compile(os.path.join(self.args.tests, program + '.c'),
+                         variant, source_dir)
+            if headers else self.objects[program, variant])
         for name in TRACKER:
             objects.append(self.compile(os.path.join(source_dir, name + '.c'),
                                         variant, source_dir))
@@ -123,6 +129,8 @@ def copy_tracker(args, to):
     for name in TRACKER:
         for ext in ('.c', '.h'):
             shutil.copy(os.path.join(args.tracker, name + ext), to)
+    for name in HEADERS:
+        shutil.copy(os.path.join(args.tracker, name), to)
 
 
 def edit(directory, file, old, new):
@@ -141,6 +149,7 @@ def try_mutant(args, builder, mutant):
     """Returns (killed, report lines)."""
     name, programs, edits = mutant
     directory = os.path.join(builder.work, name)
+    headers = any(file.endswith('.h') for file, _, _ in edits)
     report = []
     killed = True
     try:
@@ -148,7 +157,8 @@ def try_mutant(args, builder, mutant):
         for file, old, new in edits:
             edit(directory, file, old, new)
         for program, variant, path in programs:
-            why = failure(builder.link(program, variant, directory), path)
+            why = failure(builder.link(program, variant, directory, headers),
+                          path)
             report.append(f'{program} ({variant}): {why or "NOT NOTICED"}')
             killed = killed and why is not None
     except Broken as e:

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include <sys/time.h>
 #include "dirty-sim.h"
+#include "dirty-sort.h"
 
 /* The last few indices before they wrap */
 #define BEFORE_WRAP (UINT32_MAX - 3)
@@ -21,7 +22,7 @@ typedef struct Recorder {
     DirtyRing *ring;
     DirtyRingStage stage;
     GString *log;           /* r: reset, p: reprotect, P: publish */
-    GArray *published;      /* of DirtyRingEntry */
+    GArray *published;      /* of DirtyKey */
 } Recorder;
 
 static int recorder_reset(void *opaque)
@@ -39,13 +40,12 @@ static void recorder_reprotect(void *opaque)
     g_string_append_c(rec->log, 'p');
 }
 
-static void recorder_publish(void *opaque, const DirtyRingEntry *entries,
-                             size_t n)
+static void recorder_publish(void *opaque, const DirtyKey *keys, size_t n)
 {
     Recorder *rec = opaque;
 
     g_string_append_c(rec->log, 'P');
-    g_array_append_vals(rec->published, entries, n);
+    g_array_append_vals(rec->published, keys, n);
 }
 
 static const DirtyRingOps recorder_ops = {
@@ -69,7 +69,7 @@ static void recorder_init(Recorder *rec, uint32_t first_index)
     dirty_ring_attach(rec->ring, ring_model_map(rec->model, 0), rec);
     dirty_ring_stage_init(&rec->stage, &recorder_ops, rec);
     rec->log = g_string_new(NULL);
-    rec->published = g_array_new(false, false, sizeof(DirtyRingEntry));
+    rec->published = g_array_new(false, false, sizeof(DirtyKey));
 }
 
 static void recorder_destroy(Recorder *rec)
@@ -94,10 +94,8 @@ static void recorder_assert(Recorder *rec, const char *log, uint64_t first,
     g_assert_cmpstr(rec->log->str, ==, log);
     g_assert_cmpuint(rec->published->len, ==, n);
     for (unsigned i = 0; i < n; i++) {
-        DirtyRingEntry *e = &g_array_index(rec->published, DirtyRingEntry, i);
-
-        g_assert_cmpuint(e->slot, ==, 7);
-        g_assert_cmpuint(e->offset, ==, first + i);
+        g_assert_cmpuint(g_array_index(rec->published, DirtyKey, i), ==,
+                         dirty_key(7, first + i));
     }
     g_string_truncate(rec->log, 0);
     g_array_set_size(rec->published, 0);
@@ -199,13 +197,159 @@ static void test_holds(void)
         for (unsigned m = 1; m <= RING_SIZE; m++) {
             g_assert_cmpint(dirty_ring_holds(rec.ring, m), ==, m <= n);
         }
+        g_assert_cmpuint(dirty_ring_fill(rec.ring), ==, n);
         dirty_ring_harvest(rec.ring, &rec.stage);
         for (unsigned m = 1; m <= RING_SIZE; m++) {
             g_assert_false(dirty_ring_holds(rec.ring, m));
         }
+        g_assert_cmpuint(dirty_ring_fill(rec.ring), ==, 0);
         dirty_ring_stage_commit(&rec.stage);
     }
     recorder_destroy(&rec);
+}
+
+/*
+ * The kernel finds the pages in an order that suits it, and the same as are
+ * published: round a window in the middle, a low and a high one alternate.
+ */
+static void test_sorted(void)
+{
+    static const uint64_t pushed[RING_SIZE] = {
+        700, 65, 1, 710, 2, 703, 64, 3
+    };
+    static const uint64_t sorted[RING_SIZE] = {
+        1, 2, 3, 65, 64, 700, 703, 710
+    };
+    struct kvm_dirty_gfn *gfns;
+    Recorder rec;
+
+    recorder_init(&rec, 0);
+    gfns = ring_model_map(rec.model, 0);
+    for (int i = 0; i < RING_SIZE; i++) {
+        recorder_push(&rec, pushed[i], 1);
+    }
+    g_assert_cmpuint(dirty_ring_harvest(rec.ring, &rec.stage), ==, RING_SIZE);
+    for (int i = 0; i < RING_SIZE; i++) {
+        g_assert_cmpuint(gfns[i].slot, ==, 7);
+        g_assert_cmpuint(gfns[i].offset, ==, sorted[i]);
+        g_assert_cmpuint(gfns[i].flags, ==, KVM_DIRTY_GFN_F_RESET);
+    }
+    dirty_ring_stage_commit(&rec.stage);
+    g_assert_cmpuint(rec.published->len, ==, RING_SIZE);
+    for (int i = 0; i < RING_SIZE; i++) {
+        g_assert_cmpuint(g_array_index(rec.published, DirtyKey, i), ==,
+                         dirty_key(7, sorted[i]));
+    }
+    recorder_destroy(&rec);
+}
+
+/* Enough to be sorted by digits: what is staged is what the ring has. */
+static void test_sorted_many(void)
+{
+    static const uint64_t spans[] = { 1 << 7, 1 << 12, 1 << 20, 1ULL << 32 };
+    struct kvm_dirty_gfn gfns[256];
+    g_autoptr(GRand) rand = g_rand_new_with_seed(3);
+
+    for (int s = 0; s < ARRAY_SIZE(spans); s++) {
+        DirtyRing *ring = dirty_ring_new(0, ARRAY_SIZE(gfns));
+        DirtyRingStage stage;
+        uint64_t sum = 0;
+
+        dirty_ring_stage_init(&stage, &recorder_ops, NULL);
+        for (int i = 0; i < ARRAY_SIZE(gfns); i++) {
+            gfns[i].flags = KVM_DIRTY_GFN_F_DIRTY;
+            gfns[i].slot = 7;
+            gfns[i].offset = ((uint64_t)g_rand_int(rand) << 32 |
+                              g_rand_int(rand)) % spans[s];
+            sum += gfns[i].offset;
+        }
+        dirty_ring_attach(ring, gfns, NULL);
+        g_assert_cmpuint(dirty_ring_harvest(ring, &stage), ==,
+                         ARRAY_SIZE(gfns));
+        for (int i = 0; i < ARRAY_SIZE(gfns); i++) {
+            g_assert_cmpuint(stage.keys[i], ==, dirty_key(7, gfns[i].offset));
+            g_assert_cmpuint(stage.keys[i] >> DIRTY_SORT_IGNORED_BITS, >=,
+                             stage.keys[MAX(i, 1) - 1] >>
+                             DIRTY_SORT_IGNORED_BITS);
+            sum -= gfns[i].offset;
+        }
+        g_assert_cmpuint(sum, ==, 0);
+        dirty_ring_stage_destroy(&stage);
+        dirty_ring_free(ring);
+    }
+}
+
+/* Each entry is told once, as long as it waits, in portions of any size. */
+static void test_look(void)
+{
+    DirtyKey keys[RING_SIZE];
+    uint64_t next = 0;
+    Recorder rec;
+
+    recorder_init(&rec, BEFORE_WRAP);
+    for (unsigned lap = 0; lap < 4 * RING_SIZE; lap++) {
+        unsigned n = lap % RING_SIZE + 1;
+
+        recorder_push(&rec, next, n);
+        for (unsigned told = 0; told < n; ) {
+            uint32_t got = dirty_ring_look(rec.ring, keys, 1 + lap % 3);
+
+            g_assert_cmpuint(got, ==, MIN(1 + lap % 3, n - told));
+            for (unsigned i = 0; i < got; i++) {
+                g_assert_cmpuint(keys[i], ==, dirty_key(7, next + told + i));
+            }
+            told += got;
+            if (lap % 4 == 3) {
+                break;
+            }
+        }
+        if (lap % 4 != 3) {
+            g_assert_cmpuint(dirty_ring_look(rec.ring, keys, RING_SIZE), ==, 0);
+        }
+        g_assert_cmpuint(dirty_ring_harvest(rec.ring, &rec.stage), ==, n);
+        g_assert_cmpuint(dirty_ring_look(rec.ring, keys, RING_SIZE), ==, 0);
+        dirty_ring_stage_commit(&rec.stage);
+        recorder_assert(&rec, "rP", next, n);
+        next += n;
+    }
+    dirty_ring_detach(rec.ring);
+    g_assert_cmpuint(dirty_ring_look(rec.ring, keys, RING_SIZE), ==, 0);
+    recorder_destroy(&rec);
+}
+
+/* What no kernel says is nobody's page, and the ring keeps it as it was. */
+static void test_unsortable(void)
+{
+    static const struct {
+        uint32_t slot;
+        uint64_t offset;
+    } odd[] = {
+        { UINT32_MAX, 3 }, { 2, UINT64_MAX }, { 1 << 20, 1 }, { 1, 1ULL << 44 },
+    };
+    Recorder rec;
+
+    for (int i = 0; i < ARRAY_SIZE(odd); i++) {
+        struct kvm_dirty_gfn *gfns;
+        DirtyKey *keys;
+
+        recorder_init(&rec, 0);
+        gfns = ring_model_map(rec.model, 0);
+        recorder_push(&rec, 900, 1);
+        g_assert_true(ring_model_push(rec.model, 0, odd[i].slot,
+                                      odd[i].offset));
+        recorder_push(&rec, 5, 1);
+        g_assert_cmpuint(dirty_ring_harvest(rec.ring, &rec.stage), ==, 3);
+        g_assert_cmpuint(gfns[0].offset, ==, 900);
+        g_assert_cmpuint(gfns[1].slot, ==, odd[i].slot);
+        g_assert_cmpuint(gfns[1].offset, ==, odd[i].offset);
+        g_assert_cmpuint(gfns[2].offset, ==, 5);
+        dirty_ring_stage_commit(&rec.stage);
+        keys = (DirtyKey *)rec.published->data;
+        g_assert_cmpuint(keys[0], ==, dirty_key(7, 900));
+        g_assert_cmpuint(keys[1], ==, DIRTY_KEY_STRAY);
+        g_assert_cmpuint(keys[2], ==, dirty_key(7, 5));
+        recorder_destroy(&rec);
+    }
 }
 
 /* The vCPU goes, its ring half full; whoever comes back finds it so. */
@@ -294,7 +438,7 @@ static void no_reprotect(void *opaque)
 {
 }
 
-static void no_publish(void *opaque, const DirtyRingEntry *entries, size_t n)
+static void no_publish(void *opaque, const DirtyKey *keys, size_t n)
 {
 }
 
@@ -824,6 +968,10 @@ int main(int argc, char **argv)
     g_test_add_func("/dirty-ring/wrap", test_wrap);
     g_test_add_func("/dirty-ring/full", test_full);
     g_test_add_func("/dirty-ring/holds", test_holds);
+    g_test_add_func("/dirty-ring/sorted", test_sorted);
+    g_test_add_func("/dirty-ring/sorted-many", test_sorted_many);
+    g_test_add_func("/dirty-ring/look", test_look);
+    g_test_add_func("/dirty-ring/unsortable", test_unsortable);
     g_test_add_func("/dirty-ring/detach", test_detach);
     g_test_add_func("/dirty-ring/detach-staged", test_detach_staged);
     g_test_add_func("/dirty-ring/bound", test_bound);

@@ -296,13 +296,12 @@ static void relay_reprotect(void *opaque)
     g_assert_not_reached();
 }
 
-static void relay_publish(void *opaque, const DirtyRingEntry *entries,
-                          size_t n)
+static void relay_publish(void *opaque, const DirtyKey *keys, size_t n)
 {
     Relay *relay = opaque;
 
     for (size_t i = 0; i < n; i++) {
-        g_assert_cmpuint(entries[i].offset, ==, relay->next);
+        g_assert_cmpuint(dirty_key_offset(keys[i]), ==, relay->next);
         relay->next++;
     }
 }
