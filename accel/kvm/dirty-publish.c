@@ -132,15 +132,14 @@ static uint64_t publish_one_by_one(KVMDirtyTracker *t, const DirtyKey *keys,
                                                  dirty_key_slot(keys[i]),
                                                  offset);
 
-        if (!slot) {
-            stat64_add(&t->stats.stray_entries, 1);
-            continue;
+        if (slot) {
+            cpu_physical_memory_set_dirty_range(
+                slot->ram_addr + offset * page_size, page_size,
+                clients_now(slot->clients, tracking));
+            published++;
         }
-        cpu_physical_memory_set_dirty_range(slot->ram_addr + offset * page_size,
-                                            page_size,
-                                            clients_now(slot->clients, tracking));
-        published++;
     }
+    stat64_add(&t->stats.stray_entries, n - published);
     return published;
 }
 
