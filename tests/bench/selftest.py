@@ -126,6 +126,8 @@ def timelines(tap):
     check(tap, timeline.pause(load((1, 0), (1.1, 5), (1.2, 5), (1.5, 5))),
           400, "also at the end")
     check(tap, timeline.pause(load((1, 0))), None, "one line shows none")
+    check(tap, timeline.series(load((1, 5), (1.05, 6), (1.1, 7), (1.3, 9))),
+          "0:0 100:2 300:4", "how it went, for later")
 
 
 def machines(tap):
@@ -275,6 +277,8 @@ def texts(tap):
     tap.ok("1 measurements FAILED" in text and "it is gone" in text,
            "failures are told", text)
     tap.ok(all(len(line) < 110 for line in lines), "lines are not too long")
+    check(tap, [verdicts.number(n) for n in (0.01234, 99.96, 999.6, 12345.6)],
+          ["0.0123", "100", "1,000", "12,346"], "numbers")
     check(tap, [case_name("ring-4096", 0.5), case_name(None, 16)],
           ["ring 4096, 0.5 GiB", "16 GiB"], "names")
     check(tap, [progress.duration(s) for s in (59.7, 75, 3700)],

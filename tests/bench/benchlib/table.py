@@ -19,7 +19,7 @@ def cell(spread, metric):
 def ratio(ours, theirs):
     if ours is None or theirs is None or not theirs.median:
         return "-"
-    return f"{ours.median / theirs.median:.3g}"
+    return number(ours.median / theirs.median)
 
 
 def columns(lines):

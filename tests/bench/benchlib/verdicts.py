@@ -27,9 +27,9 @@ class Verdict:
 
 
 def number(value):
-    if value == round(value):
-        return f"{value:,.0f}"
-    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    """Three digits or, of large numbers, all before the point."""
+    whole = value == round(value) or abs(value) >= 100
+    return f"{value:,.0f}" if whole else f"{value:.3g}"
 
 
 def ratio(target, ours, theirs, most=None, least=None):
@@ -44,7 +44,7 @@ def ratio(target, ours, theirs, most=None, least=None):
         reached = ours.median >= least * theirs.median
     detail = f"{number(ours.median)} against {number(theirs.median)}"
     if theirs.median:
-        detail = f"{ours.median / theirs.median:.3g} x ({detail})"
+        detail = f"{number(ours.median / theirs.median)} x ({detail})"
     scaled = dataclasses.replace(theirs, low=theirs.low * limit,
                                  high=theirs.high * limit)
     return Verdict(target, detail, reached, ours.overlaps(scaled))

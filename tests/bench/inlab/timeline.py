@@ -45,3 +45,14 @@ def pause(samples):
             last = sample
     # Lines without progress at the end are a pause as well.
     return round(max(worst, samples[-1].t - last.t) * 1000, 3)
+
+
+def series(samples, every=0.1):
+    """"ms:writes ..." since the first of them, for whoever wants to see how
+    it went: at most so many points as there are seconds / `every`."""
+    found = []
+    for sample in samples:
+        if not found or sample.t - found[-1].t >= every - 1e-6:
+            found.append(sample)
+    return " ".join(f"{(s.t - found[0].t) * 1000:.0f}:"
+                    f"{s.total - found[0].total}" for s in found)

@@ -49,6 +49,8 @@ def once(lab, row, who, config):
         "forced": int(result.forced),
         "backend": result.tracking.backend,
         "tracking": result.tracking.raw,
+        "series": timeline.series(
+            timeline.written(src.console.samples, result.began, before=8)),
     }
     lab.drop(src)
     lab.drop(dst)
