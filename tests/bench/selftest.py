@@ -58,9 +58,9 @@ def sync_times(tap):
     start, end, early = syncs.START, syncs.END, syncs.EARLY
     found = list(syncs.syncs([
         event(0.9, end), event(1.0, start), event(1.5, end),
-        event(2.0, early, "start"), event(2.25, early, "end"),
+        event(2.0, early, "0"), event(2.25, early, "1"),
         event(2.5, start), event(2.6, start, thread=2), event(2.75, end),
-        event(3.0, early + "_start"), event(3.125, early + "_end"),
+        event(3.0, early, "0"), event(3.125, early, "1"),
         event(3.5, start), event(4.5, end)]))
     check(tap, [(s.held, s.total) for s in found],
           [(5e5, 5e5), (2.5e5, 5e5), (1e6, 1.125e6)],

@@ -27,7 +27,8 @@ FIRST_PASS = 900        # seconds it may take
 # MB/s: less than 500 pages a second and what the guest's kernel writes.
 SLOW = 1
 START, END = "migration_bitmap_sync_start", "migration_bitmap_sync_end"
-EARLY = "kvm_dirty_presync"     # ours: a part of the work, without the BQL
+# Ours: a part of the work, without the BQL. 0 when it starts, 1 at its end.
+EARLY = "kvm_dirty_presync"
 
 
 def run(lab, job):
@@ -132,8 +133,8 @@ def syncs(events):
             start = began.pop(thread)
             yield Sync(start, early.pop(thread, 0.0),
                        (event.t - start) * 1e6)
-        elif event.name.startswith(EARLY):
-            if "start" in event.name + event.args:
+        elif event.name == EARLY:
+            if event.args == "0":
                 early_began[thread] = event.t
             elif thread in early_began:
                 took = (event.t - early_began.pop(thread)) * 1e6
