@@ -205,8 +205,8 @@ def report(argv):
     try:
         found = [(row, store.load(row.name)) for row in rows]
         if not any(results for _, results in found):
-            raise BenchError(f"nothing was measured yet: {paths.RESULTS} is "
-                             "empty")
+            raise BenchError(f"{paths.RESULTS} has nothing of "
+                             + ", ".join(row.name for row in rows))
         for row, results in found:
             if results:
                 show(row, results)

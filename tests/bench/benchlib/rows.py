@@ -44,7 +44,7 @@ TRANSFER = (
     Metric("ring-full", "ring-full exits", ""),
     Metric("writes-during", "guest writes during migration", "1/s", more=True,
            speed=True),
-    Metric("writes-command", "the same from the command on", "1/s",
+    Metric("writes-command", "guest writes from the command on", "1/s",
            more=True),
     Metric("writes-before", "guest writes before", "1/s", more=True),
     Metric("pause-ms", "longest guest pause before the last", "ms",

@@ -158,6 +158,8 @@ OF_ROW = {"heavy": heavy, "mid": mid, "sparse": sparse, "sync": sync,
 
 
 def judge(row, s):
-    """All verdicts on a row, of a Summary."""
+    """All verdicts on a row, of a Summary; of the many on the log backend
+    those that can be given."""
     found = list(OF_ROW[row.name](s)) if row.name in OF_ROW else []
-    return found + list(log_not_slower(row, s))
+    return found + [verdict for verdict in log_not_slower(row, s)
+                    if verdict.reached is not None]
