@@ -17,7 +17,7 @@ import series
 from common import COMPOSED, QEMU_BUILD, ROOT, main
 
 # Where C files of ours live that QEMU does not build.
-OTHERS = ["tests/unit", "tests/lab"]
+OTHERS = ["tests/unit", "tests/lab", "tests/bench"]
 
 # What checkpatch says that does not fit here: (where, what), and why.
 EXCEPTIONS = [

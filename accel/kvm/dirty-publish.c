@@ -11,7 +11,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "exec/dirty-summary.h"
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "exec/target_page.h"
@@ -58,28 +57,6 @@ static void drop_faults(KVMDirtyTracker *t, DirtyWord *word)
     }
 }
 
-static inline unsigned long *word_block(unsigned long *const *blocks,
-                                        uint64_t word)
-{
-    return blocks[word * 64 / DIRTY_MEMORY_BLOCK_SIZE];
-}
-
-static inline unsigned long word_index(uint64_t word)
-{
-    return BIT_WORD(word * 64 % DIRTY_MEMORY_BLOCK_SIZE);
-}
-
-/* Set the bits @mask of the 64 pages from @word * 64 on. */
-static inline void set_word(unsigned long *const *blocks, uint64_t word,
-                            uint64_t mask)
-{
-    dirty_summary_or(word_block(blocks, word), word_index(word), mask);
-    if (BITS_PER_LONG < 64) {
-        dirty_summary_or(word_block(blocks, word), word_index(word) + 1,
-                         mask >> 32);
-    }
-}
-
 /* Pages of the host are as large as those of the target. */
 static uint64_t publish_words(KVMDirtyTracker *t, const DirtyKey *keys,
                               size_t n)
@@ -101,17 +78,16 @@ static uint64_t publish_words(KVMDirtyTracker *t, const DirtyKey *keys,
         uint8_t clients = clients_now(word.clients, tracking);
 
         if (dirty_words_ahead(&walk, &soon)) {
-            __builtin_prefetch(word_block(migration, soon) + word_index(soon),
-                               1);
+            dirty_word_prefetch(migration, soon);
         }
         if (unlikely(any_fault)) {
             drop_faults(t, &word);
         }
         if (clients & (1 << DIRTY_MEMORY_MIGRATION)) {
-            set_word(migration, word.word, word.mask);
+            dirty_word_set(migration, word.word, word.mask);
         }
         if (clients & (1 << DIRTY_MEMORY_VGA)) {
-            set_word(vga, word.word, word.mask);
+            dirty_word_set(vga, word.word, word.mask);
         }
     }
     stat64_add(&t->stats.stray_entries, walk.strays);

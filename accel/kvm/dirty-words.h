@@ -15,6 +15,7 @@
 #ifndef ACCEL_KVM_DIRTY_WORDS_H
 #define ACCEL_KVM_DIRTY_WORDS_H
 
+#include "exec/dirty-summary.h"
 #include "qemu/bitops.h"
 #include "dirty-key.h"
 #include "dirty-slots.h"
@@ -136,6 +137,45 @@ static inline bool dirty_words_next(DirtyWords *walk, DirtyWord *word)
         word->mask |= 1ULL << (page % 64 - before + (*walk->next - first));
     }
     return true;
+}
+
+static inline unsigned long *dirty_word_block(unsigned long *const *blocks,
+                                              uint64_t word)
+{
+    return blocks[word * 64 / DIRTY_SUMMARY_BLOCK_PAGES];
+}
+
+static inline unsigned long dirty_word_index(uint64_t word)
+{
+    return BIT_WORD(word * 64 % DIRTY_SUMMARY_BLOCK_PAGES);
+}
+
+/**
+ * dirty_word_set: set the bits @mask of the 64 pages from @word * 64 on
+ * @blocks: dirty memory of one client, see exec/ramlist.h
+ *
+ * Called in an RCU read-side critical section.
+ */
+static inline void dirty_word_set(unsigned long *const *blocks, uint64_t word,
+                                  uint64_t mask)
+{
+    unsigned long *block = dirty_word_block(blocks, word);
+    unsigned long index = dirty_word_index(word);
+
+    dirty_summary_or(block, index, mask);
+    if (BITS_PER_LONG < 64) {
+        dirty_summary_or(block, index + 1, mask >> 32);
+    }
+}
+
+/**
+ * dirty_word_prefetch: dirty_word_set() of that word is to come
+ */
+static inline void dirty_word_prefetch(unsigned long *const *blocks,
+                                       uint64_t word)
+{
+    __builtin_prefetch(dirty_word_block(blocks, word) + dirty_word_index(word),
+                       1);
 }
 
 #endif

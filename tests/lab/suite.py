@@ -19,6 +19,7 @@ import idle
 import matrix
 import options
 import pingpong
+import rates
 import slots
 import smm
 import vga
@@ -44,6 +45,7 @@ SCENARIOS = {
     "smm": smm.scenario,
     "idle": idle.scenario,
     "matrix": matrix.scenario,
+    "rates": rates.scenario,
 }
 
 GROUPS = {

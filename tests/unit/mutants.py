@@ -6,6 +6,12 @@ occur exactly once in the file.  When the code has changed so that it does not,
 adapt the mutant; do not drop it.
 """
 
+# What mutants edit, and what the programs need besides: names without .c
+SOURCES = ['dirty-pace', 'dirty-ring', 'dirty-slots', 'dirty-sort']
+HEADERS = ['dirty-key.h', 'dirty-pace.h', 'dirty-ring.h', 'dirty-slots.h',
+           'dirty-sort.h', 'dirty-words.h']
+SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
+
 # What runs against a mutant: (program, how it is built, GTest path or None)
 RING = ('test-dirty-ring', 'plain', None)
 RING_ASAN = ('test-dirty-ring', 'asan', None)

@@ -8,6 +8,7 @@ which does not compile, is a failure like one that survives.
 
 import argparse
 import concurrent.futures
+import importlib
 import os
 import shutil
 import subprocess
@@ -16,16 +17,12 @@ import tempfile
 
 # Leave no __pycache__ in the source directory.
 sys.dont_write_bytecode = True
-import mutants  # noqa: E402
 
 SANITIZE = {
     'plain': [],
     'asan': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     'tsan': ['-fsanitize=thread'],
 }
-TRACKER = ['dirty-pace', 'dirty-ring', 'dirty-slots', 'dirty-sort']
-HEADERS = ['dirty-key.h', 'dirty-words.h']
-SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
 RUN_TIMEOUT = 40                # seconds; a mutant may well hang
 
 
@@ -39,11 +36,14 @@ def glib(what):
 
 
 class Builder:
-    """Compiles and links the test programs, against any tracker source."""
+    """Compiles and links the test programs, against any copy of the code."""
 
-    def __init__(self, args, work):
+    def __init__(self, args, mutants, work):
         self.args = args
+        self.mutants = mutants
         self.work = work
+        self.support = [os.path.join(args.tests, name + '.c')
+                        for name in mutants.SUPPORT] + args.also
         self.cflags = glib('--cflags')
         self.libs = glib('--libs')
         self.objects = {}
@@ -55,23 +55,26 @@ class Builder:
             raise Broken(f'{" ".join(command)}:\n{done.stdout}')
 
     def compile(self, source, variant, out_dir):
-        """Headers in OUT_DIR come before those of the tracker."""
+        """Headers in OUT_DIR come before all others."""
         name = os.path.basename(source).removesuffix('.c')
         out = os.path.join(out_dir, f'{name}-{variant}.o')
-        self.run(self.args.cc + SANITIZE[variant] + [
-            '-O1', '-g', '-w', '-pthread', '-iquote', out_dir,
-            '-I', self.args.tests] + self.cflags + ['-c', source, '-o', out])
+        options = [arg.startswith('-') for arg in self.args.cc + ['-']]
+        first = options.index(True)
+        self.run(self.args.cc[:first] + ['-iquote', out_dir] +
+                 self.args.cc[first:] + SANITIZE[variant] +
+                 ['-O1', '-g', '-w', '-pthread', '-I', self.args.tests] +
+                 self.cflags + ['-c', source, '-o', out])
         return out
 
     def prepare(self, programs):
         """Compile what no mutant changes."""
         jobs = set()
         for program, variant, _ in programs:
-            jobs |= {(name, variant) for name in [program] + SUPPORT}
+            own = os.path.join(self.args.tests, program + '.c')
+            jobs |= {(source, variant) for source in [own] + self.support}
 
         def job(key):
-            source = os.path.join(self.args.tests, key[0] + '.c')
-            return key, self.compile(source, key[1], self.work)
+            return key, self.compile(key[0], key[1], self.work)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             self.objects = dict(pool.map(job, sorted(jobs)))
@@ -79,12 +82,11 @@ class Builder:
     def link(self, program, variant, source_dir, headers=False):
         """With HEADERS, those in SOURCE_DIR are not as the program knows."""
         out = os.path.join(source_dir, f'{program}-{variant}')
-        objects = [self.objects[name, variant] for name in SUPPORT]
-        objects.append(
-            self.compile(os.path.join(self.args.tests, program + '.c'),
-                         variant, source_dir)
-            if headers else self.objects[program, variant])
-        for name in TRACKER:
+        own = os.path.join(self.args.tests, program + '.c')
+        objects = [self.compile(source, variant, source_dir) if headers
+                   else self.objects[source, variant]
+                   for source in [own] + self.support]
+        for name in self.mutants.SOURCES:
             objects.append(self.compile(os.path.join(source_dir, name + '.c'),
                                         variant, source_dir))
         self.run(self.args.cc + SANITIZE[variant] + objects + ['-o', out] +
@@ -124,13 +126,18 @@ def no_aslr_works():
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
-def copy_tracker(args, to):
+def copy_code(args, mutants, to):
+    """All that a mutant may edit, where '#include "..."' finds it first."""
     os.mkdir(to)
-    for name in TRACKER:
-        for ext in ('.c', '.h'):
-            shutil.copy(os.path.join(args.tracker, name + ext), to)
-    for name in HEADERS:
-        shutil.copy(os.path.join(args.tracker, name), to)
+    names = [name + '.c' for name in mutants.SOURCES] + mutants.HEADERS
+    for name in names:
+        found = [path for path in (os.path.join(directory, name)
+                                   for directory in args.code)
+                 if os.path.exists(path)]
+        if not found:
+            raise Broken(f'{name} is in none of {", ".join(args.code)}')
+        os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
+        shutil.copy(found[0], os.path.join(to, name))
 
 
 def edit(directory, file, old, new):
@@ -140,7 +147,7 @@ def edit(directory, file, old, new):
     count = text.count(old)
     if count != 1:
         raise Broken(f'{file}: expected once, found {count} times: {old!r}; '
-                     f'adapt mutants.py to the code')
+                     f'adapt the mutant to the code')
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text.replace(old, new))
 
@@ -153,7 +160,7 @@ def try_mutant(args, builder, mutant):
     report = []
     killed = True
     try:
-        copy_tracker(args, directory)
+        copy_code(args, builder.mutants, directory)
         for file, old, new in edits:
             edit(directory, file, old, new)
         for program, variant, path in programs:
@@ -168,13 +175,18 @@ def try_mutant(args, builder, mutant):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--tracker', required=True,
-                        help='directory of the code under test')
+    parser.add_argument('--mutants', default='mutants',
+                        help='module that lists them')
+    parser.add_argument('--code', required=True, action='append',
+                        help='directory of code under test')
+    parser.add_argument('--also', default=[], action='append',
+                        help='source file to link')
     parser.add_argument('--tests', required=True,
                         help='directory of the unit tests')
     parser.add_argument('--only', help='try this mutant alone')
     parser.add_argument('cc', nargs='+', help='compiler with its options')
     args = parser.parse_args()
+    mutants = importlib.import_module(args.mutants)
 
     todo = [m for m in mutants.MUTANTS if args.only in (None, m[0])]
     if not todo:
@@ -183,12 +195,12 @@ def main():
     programs = {p for m in todo for p in m[1]}
 
     with tempfile.TemporaryDirectory(prefix='mutants-') as work:
-        builder = Builder(args, work)
+        builder = Builder(args, mutants, work)
         print(f'1..{len(todo)}', flush=True)
         try:
             builder.prepare(programs)
             whole = os.path.join(work, 'unchanged')
-            copy_tracker(args, whole)
+            copy_code(args, mutants, whole)
             for program, variant, path in programs:
                 why = failure(builder.link(program, variant, whole), path)
                 if why:

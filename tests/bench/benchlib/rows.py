@@ -79,8 +79,10 @@ NATIVE = (
     Metric("sync-us", "sync, 1000 dirty pages", "us"),
     Metric("sync-find-us", "the sender's search for them", "us"),
     Metric("sync-set-us", "marking them dirty", "us"),
-    Metric("ring-entries-per-s", "harvest to published", "million entries/s",
-           more=True, scale=1e-6),
+    Metric("ring4096-entries-per-s", "harvest to published, ring 4096",
+           "million entries/s", more=True, scale=1e-6),
+    Metric("ring65536-entries-per-s", "harvest to published, ring 65536",
+           "million entries/s", more=True, scale=1e-6),
 )
 SIZES = (1, 4, 16, 64)
 

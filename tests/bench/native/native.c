@@ -12,6 +12,9 @@
 #include "qemu/osdep.h"
 #include "native.h"
 
+#define HARVEST_GIB 64
+#define HARVEST_ENTRIES (4 * 65536)
+
 static gboolean json;
 static gint runs = 21;
 static gint pages = 1000;
@@ -107,6 +110,27 @@ static void all_syncs(void)
     }
 }
 
+static void all_harvests(void)
+{
+    static const uint32_t sizes[] = { 4096, 65536 };
+
+    if (!json) {
+        printf("pages at random in %d GiB; harvest to published\n%6s %10s\n",
+               HARVEST_GIB, "ring", "million/s");
+    }
+    for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        /* As many entries in all, whatever the ring. */
+        unsigned rounds = runs * (HARVEST_ENTRIES / sizes[i]);
+        double rate = bench_harvest(HARVEST_GIB, sizes[i], rounds);
+
+        if (json) {
+            printf(", \"ring%u\": {\"entries_per_s\": %.0f}", sizes[i], rate);
+        } else {
+            printf("%6u %10.1f\n", sizes[i], rate / 1e6);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -124,7 +148,11 @@ int main(int argc, char **argv)
     }
     all_syncs();
     if (json) {
-        printf("}}\n");
+        printf("}");
+    }
+    all_harvests();
+    if (json) {
+        printf("}\n");
     }
     return 0;
 }

@@ -27,6 +27,19 @@ typedef struct SyncTimes {
 void bench_sync(unsigned gib, unsigned pages, unsigned runs, SyncTimes *ours,
                 SyncTimes *upstream);
 
+/**
+ * bench_harvest: time the way from a full ring to dirty memory
+ * @gib: the guest's memory, more than 3; written at random places
+ * @entries: size of the ring
+ * @runs: how often; the median counts
+ *
+ * Returns: entries a second.
+ */
+double bench_harvest(unsigned gib, uint32_t entries, unsigned runs);
+
+/* Block @i of dirty memory, with what the one before left in it. */
+unsigned long *native_block(unsigned i);
+
 /* Now, in microseconds. */
 double now_us(void);
 

@@ -37,7 +37,7 @@ typedef struct Bench {
 } Bench;
 
 /* A block is never freed, so the next benchmark uses it again. */
-static unsigned long *block(unsigned i)
+unsigned long *native_block(unsigned i)
 {
     static GPtrArray *all;
 
@@ -55,7 +55,7 @@ static void ours_init(Ours *o, unsigned long npages)
     o->npages = npages;
     o->blocks = g_new(unsigned long *, n);
     for (unsigned i = 0; i < n; i++) {
-        o->blocks[i] = block(i);
+        o->blocks[i] = native_block(i);
     }
     o->bmap = bitmap_new(npages);
     o->bmap_summary = dirty_summary_new(npages);
