@@ -623,6 +623,22 @@ static void ring_missed(KVMDirtyTracker *t, guint i, int64_t when)
     dirty_pace_miss(&t->ring.pace, i);
 }
 
+/*
+ * While a vCPU with a full ring waited for the lock somebody else may have made
+ * room, and what came after that can wait; or have harvested, but the reset was
+ * cut short.  If the vCPU comes back and nobody has harvested meanwhile, KVM
+ * calls that full which we do not: believe it.
+ */
+static bool ring_needs_room(KVMDirtyTracker *t, DirtyRing *ring)
+{
+    if (dirty_ring_holds(ring, ring_room(ring) / 2) ||
+        t->ring.stage.unfinished || ring->spared == ring->fetch) {
+        return true;
+    }
+    ring->spared = ring->fetch;
+    return false;
+}
+
 static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
 {
     bool reaper = dirty_reaper_is_active(&t->ring.reaper) &&
@@ -639,12 +655,7 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
     if (ring && reaper && g_ptr_array_find(t->ring.rings, ring, &i)) {
         ring_missed(t, i, when);
     }
-    /*
-     * While we waited for the lock somebody else may have made room, and what
-     * came after that can wait; or have harvested, but the reset was cut short.
-     */
-    if (ring && (dirty_ring_holds(ring, ring_room(ring) / 2) ||
-                 t->ring.stage.unfinished)) {
+    if (ring && ring_needs_room(t, ring)) {
         ring_reap(t, ring, reaper ? RING_DUE : RING_NONE);
     }
     if (reaper) {

@@ -22,6 +22,7 @@ typedef struct DirtyRing {
     uint32_t size;              /* entries, a power of two */
     uint32_t fetch;             /* next entry to harvest, free running */
     uint32_t looked;            /* next entry for dirty_ring_look(), likewise */
+    uint32_t spared;            /* for its user: fetch when last not emptied */
     unsigned long vcpu_id;      /* KVM's id of the vCPU */
     void *owner;                /* the CPUState while attached */
 } DirtyRing;

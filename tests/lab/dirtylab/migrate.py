@@ -150,6 +150,7 @@ def migrate(src, dst, options, progress=None, during=None):
                               f"{info.get('error-desc', 'no reason given')}"
                               f"; destination said: {dst.stderr()[-400:]}")
     _wait_destination(dst)
+    _check_summary(src)
     ram = info["ram"]
     result.total_ms = info["total-time"]
     result.downtime_ms = info["downtime"]
@@ -158,6 +159,13 @@ def migrate(src, dst, options, progress=None, during=None):
     result.passes = ram["dirty-sync-count"]
     result.tracking = _delta(before, stats.tracking(src))
     return result
+
+
+def _check_summary(src):
+    """The recount mends what it finds, so memory alone would not show it."""
+    found = src.hidden_pages()
+    if found:
+        raise MigrationFailed("the source said: " + "; ".join(found[:4]))
 
 
 def _wait_destination(dst, timeout=30):
@@ -205,6 +213,7 @@ def start_and_cancel(src, dst, options, passes=2):
     while True:
         info, last = look(src, began)
         if last.stage == "cancelled":
+            _check_summary(src)
             return now
         if last.stage in OVER or last.seconds > options.timeout:
             raise LabError(f"cancelling left the migration {last.stage}")

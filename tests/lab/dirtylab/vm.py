@@ -237,6 +237,12 @@ class Vm:
         except FileNotFoundError:
             return ""
 
+    def hidden_pages(self):
+        """What QEMU said of dirty pages that the dirty summary hid. Builds for
+        tests recount at every sync (migration.x-dirty-summary-check)."""
+        return [line for line in self.stderr().splitlines()
+                if "dirty summary:" in line]
+
     def check_alive(self):
         """Raise VmDied, with all there is to say, when QEMU has ended."""
         status = self.proc.poll() if self.proc else 0
