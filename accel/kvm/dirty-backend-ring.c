@@ -41,10 +41,12 @@
 #include "trace.h"
 
 /*
- * Entries the kernel keeps free, at the most: 64, and with page modification
- * logging the 512 that one VM exit can add.  A ring counts as full that early.
+ * Entries the kernel keeps free: a ring counts as full that early.  With page
+ * modification logging, which AMD's processors do not have, it also keeps what
+ * one VM exit can add.
  */
-#define RING_RESERVED 576
+#define RING_RESERVED 64
+#define RING_RESERVED_PML 512
 
 /* Entries in a ring that are worth a harvest before a sync */
 #define RING_PRESYNC 512
@@ -61,10 +63,20 @@ typedef enum RingFill {
 /* and when somebody else has the lock: most likely to empty the rings. */
 #define RING_LOCKED_SLEEP (1 * SCALE_MS)
 
+static uint32_t ring_reserved(void)
+{
+#ifdef __x86_64__
+    if (!__builtin_cpu_is("amd")) {
+        return RING_RESERVED + RING_RESERVED_PML;
+    }
+#endif
+    return RING_RESERVED;
+}
+
 /* How many entries make @ring full. */
 static uint32_t ring_room(const DirtyRing *ring)
 {
-    return ring->size - MIN(ring->size / 2, RING_RESERVED);
+    return ring->size - MIN(ring->size / 2, ring_reserved());
 }
 
 static bool ring_is_due(KVMDirtyTracker *t, guint i, RingFill fill)

@@ -10,7 +10,7 @@
 #include "pace-sim.h"
 
 /* Above this a look now and then is not the cause of the wake-ups. */
-#define FLOOR 100000.0
+#define FLOOR 25000.0
 
 static const uint32_t sizes[] = { 1024, 4096, 65536 };
 static const double rates[] = { 1000, 30000, 120000, 300000, 1000000 };
@@ -183,7 +183,7 @@ static void test_small_step(void)
     PaceSimConfig config = one_ring(4096, SIM_MS);
     PaceSim sim;
 
-    config.peak = 90000;
+    config.peak = FLOOR * 0.9;
     config.rate = steps;
     pace_sim_init(&sim, &config, 4);
     pace_sim_run(&sim, 30 * SIM_SEC);
