@@ -145,7 +145,8 @@ uint32_t dirty_ring_look(DirtyRing *ring, DirtyKey *keys, uint32_t max)
     if (!ring->gfns) {
         return 0;
     }
-    if ((int32_t)(ring->looked - ring->fetch) < 0) {
+    if (ring->looked - ring->fetch > ring->size) {
+        /* They were harvested meanwhile. */
         ring->looked = ring->fetch;
     }
     while (count < max && ring->looked - ring->fetch < ring->size) {

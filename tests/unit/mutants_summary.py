@@ -23,6 +23,10 @@ SET = '    qatomic_or(&block[word], bits);\n'
 MARK = '        qatomic_or(marks, BIT_MASK(chunk));\n'
 UNMARK = '        qatomic_and(marks, ~(live & whole));\n'
 
+# How often a test may be run until it notices, other than once: where threads
+# have to meet at the right moment, which on a busy machine they seldom do.
+CHANCES = {TURNS: 10, THREADS: 3}
+
 MUTANTS = [
     # name, tests that all have to fail, edits
 

@@ -430,7 +430,7 @@ static void test_dear_looks(void)
     PaceSimConfig config = one_ring(1024, SIM_MS / 2);
     PaceSim sim;
 
-    config.look = 200 * SIM_US;
+    config.look = 400 * SIM_US;
     config.peak = 5000;
     pace_sim_init(&sim, &config, 1);
     pace_sim_run(&sim, SIM_SEC);

@@ -65,7 +65,7 @@ static void recorder_init(Recorder *rec, uint32_t first_index)
 
     rec->model = ring_model_new(&config);
     rec->ring = dirty_ring_new(0, RING_SIZE);
-    rec->ring->fetch = first_index;
+    rec->ring->fetch = rec->ring->looked = first_index;
     dirty_ring_attach(rec->ring, ring_model_map(rec->model, 0), rec);
     dirty_ring_stage_init(&rec->stage, &recorder_ops, rec);
     rec->log = g_string_new(NULL);
