@@ -38,9 +38,10 @@ MUTANTS = [
     ('mark-only-news', [ALONE], [
         (H, SET, '    if ((qatomic_fetch_or(&block[word], bits) & bits) == '
                  'bits) {\n        return;\n    }\n')]),
-    ('mark-not-atomic', [TURNS], [
-        (H, MARK, '        qatomic_set(marks, qatomic_read(marks) | '
-                  'BIT_MASK(chunk));\n')]),
+    ('mark-not-atomic', [THREADS], [
+        (H, MARK, '        unsigned long was = qatomic_read(marks);\n'
+                  '        sched_yield();\n'
+                  '        qatomic_set(marks, was | BIT_MASK(chunk));\n')]),
     ('mark-next-chunk', [ALONE], [
         (H, 'word * BITS_PER_LONG >> DIRTY_CHUNK_SHIFT',
             '(word + 1) * BITS_PER_LONG >> DIRTY_CHUNK_SHIFT')]),

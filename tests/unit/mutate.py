@@ -117,7 +117,8 @@ def failure(program, path):
                      'WARNING: ThreadSanitizer: '):
             if sign in line:
                 return line.split(sign, 1)[1]
-    return f'status {done.returncode}: {done.stdout[-500:]}'
+    # On one line: it becomes a comment in our own output.
+    return f'status {done.returncode}: {" ".join(done.stdout.split())[-300:]}'
 
 
 def no_aslr_works():
