@@ -65,7 +65,7 @@ typedef enum RingFill {
 
 static uint32_t ring_reserved(void)
 {
-#ifdef __x86_64__
+#ifdef TARGET_I386
     if (!__builtin_cpu_is("amd")) {
         return RING_RESERVED + RING_RESERVED_PML;
     }
