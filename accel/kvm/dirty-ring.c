@@ -138,29 +138,6 @@ uint32_t dirty_ring_fill(const DirtyRing *ring)
     return low;
 }
 
-uint32_t dirty_ring_look(DirtyRing *ring, DirtyKey *keys, uint32_t max)
-{
-    uint32_t count = 0;
-
-    if (!ring->gfns) {
-        return 0;
-    }
-    if (ring->looked - ring->fetch > ring->size) {
-        /* They were harvested meanwhile. */
-        ring->looked = ring->fetch;
-    }
-    while (count < max && ring->looked - ring->fetch < ring->size) {
-        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->looked);
-
-        if (!gfn_is_dirty(gfn)) {
-            break;
-        }
-        keys[count++] = dirty_key(gfn->slot, gfn->offset);
-        ring->looked++;
-    }
-    return count;
-}
-
 static void stage_reserve(DirtyRingStage *stage, size_t n)
 {
     if (stage->allocated - stage->used < n) {
@@ -174,10 +151,11 @@ static void stage_reserve(DirtyRingStage *stage, size_t n)
 }
 
 /*
- * Read the waiting entries, leaving them as they are.
+ * Read waiting entries from @index on, @max at most, leaving them as they are.
  * Returns: how many; @stray: one of them is not in @keys as it is
  */
-static uint32_t ring_read(const DirtyRing *from, DirtyKey *keys, bool *stray)
+static uint32_t ring_read(const DirtyRing *from, uint32_t index, DirtyKey *keys,
+                          uint32_t max, bool *stray)
 {
     const DirtyRing view = *from, *ring = &view;
     bool any_stray = false;
@@ -187,8 +165,8 @@ static uint32_t ring_read(const DirtyRing *from, DirtyKey *keys, bool *stray)
      * The vCPU may go on filling the ring meanwhile.  It cannot lap us, as
      * what waits is not empty, but the bound says so.
      */
-    for (count = 0; count < ring->size; count++) {
-        struct kvm_dirty_gfn *gfn = ring_entry(ring, ring->fetch + count);
+    for (count = 0; count < max; count++) {
+        struct kvm_dirty_gfn *gfn = ring_entry(ring, index + count);
 
         if (!gfn_is_dirty(gfn)) {
             break;
@@ -197,6 +175,24 @@ static uint32_t ring_read(const DirtyRing *from, DirtyKey *keys, bool *stray)
         any_stray |= keys[count] == DIRTY_KEY_STRAY;
     }
     *stray = any_stray;
+    return count;
+}
+
+uint32_t dirty_ring_look(DirtyRing *ring, DirtyKey *keys, uint32_t max)
+{
+    uint32_t count;
+    bool stray;
+
+    if (!ring->gfns) {
+        return 0;
+    }
+    if (ring->looked - ring->fetch > ring->size) {
+        /* They were harvested meanwhile. */
+        ring->looked = ring->fetch;
+    }
+    max = MIN(max, ring->size - (ring->looked - ring->fetch));
+    count = ring_read(ring, ring->looked, keys, max, &stray);
+    ring->looked += count;
     return count;
 }
 
@@ -229,7 +225,7 @@ uint32_t dirty_ring_harvest(DirtyRing *ring, DirtyRingStage *stage)
 
     stage_reserve(stage, ring->size);
     keys = &stage->keys[stage->used];
-    count = ring_read(ring, keys, &stray);
+    count = ring_read(ring, ring->fetch, keys, ring->size, &stray);
     if (!stray) {
         sorted = dirty_sort(keys, stage->spare, count);
     }

@@ -9,33 +9,19 @@ ring, no load, and nothing logs.
 
 import sys
 
-from dirtylab import rig
+from dirtylab import rig, stats
 
 SECONDS = 60
-
-
-def switches(vm):
-    """Voluntary context switches of the reaper, by thread directory."""
-    found = {}
-    for name, tasks in vm.threads().items():
-        if "reap" not in name:
-            continue
-        for task in tasks:
-            with open(f"{task}/status") as f:
-                for line in f:
-                    if line.startswith("voluntary_ctxt_switches"):
-                        found[f"{name} {task}"] = int(line.split()[1])
-    return found
 
 
 def scenario(r):
     r.need_kvm()
     vm = r.guest(mem=128, load="", vga=False, shared_bar=0, maxcpus=0)
     vm.run_for(2)               # let the boot's last business settle
-    before, asked = switches(vm), r.query()
+    before, asked = stats.reaper_switches(vm), r.query()
     r.tap.ok(len(before) == 1, "there is one reaper thread", str(before))
     vm.run_for(r.args.seconds)
-    after, answered = switches(vm), r.query()
+    after, answered = stats.reaper_switches(vm), r.query()
     woken = sum(after.values()) - sum(before.values())
     r.tap.note(f"in {r.args.seconds} s the reaper thread went to sleep "
                f"{woken} times")

@@ -53,9 +53,10 @@ MUTANTS = [
         (R, '    stage->used += count;\n',
          '    stage->used += count - (count > 3);\n')]),
     ('stop-early', [RING], [
-        (R, 'count < ring->size;', 'count < ring->size - 1;')]),
+        (R, 'ring->fetch, keys, ring->size, &stray)',
+         'ring->fetch, keys, ring->size - 1, &stray)')]),
     ('no-bound', [RING], [
-        (R, 'count < ring->size;', 'true;')]),
+        (R, 'count < max;', 'true;')]),
     ('wrong-wrap', [RING, SCHEDULE], [
         (R, 'index & (ring->size - 1)', 'index % (ring->size - 1)')]),
     ('replug-starts-at-0', [RING, SCHEDULE], [
@@ -93,12 +94,12 @@ MUTANTS = [
     ('fill-off-by-one', [RING], [
         (R, 'high = middle - 1;', 'high = middle;\n            break;')]),
     ('look-again', [RING], [
-        (R, '        ring->looked++;\n', '')]),
+        (R, '    ring->looked += count;\n', '')]),
     ('look-behind-harvest', [RING], [
         (R, 'if (ring->looked - ring->fetch > ring->size)', 'if (false)')]),
     ('look-when-detached', [RING], [
-        (R, '    uint32_t count = 0;\n\n    if (!ring->gfns) {\n'
-         '        return 0;\n', '    uint32_t count = 0;\n\n'
+        (R, '    bool stray;\n\n    if (!ring->gfns) {\n'
+         '        return 0;\n', '    bool stray;\n\n'
          '    if (false) {\n')]),
     ('sorted-not-kept', [RING], [
         (R, '        memcpy(keys, sorted, count * sizeof(*keys));\n', '')]),

@@ -52,6 +52,15 @@ static void note(PaceSim *sim, const char *what, double rate, double seconds)
                    sim->turns / seconds);
 }
 
+/* How it goes on from here. */
+static void measure(PaceSim *sim, const char *what, double rate,
+                    unsigned seconds)
+{
+    pace_sim_mark(sim);
+    pace_sim_run(sim, seconds * SIM_SEC);
+    note(sim, what, rate, seconds);
+}
+
 static void test_steady(void)
 {
     for (int s = 0; s < G_N_ELEMENTS(sizes); s++) {
@@ -66,9 +75,7 @@ static void test_steady(void)
                     /* In the first second it learns how late it is. */
                     pace_sim_run(&sim, SIM_SEC);
                     g_assert_cmpuint(sim.misses, <=, 2);
-                    pace_sim_mark(&sim);
-                    pace_sim_run(&sim, 4 * SIM_SEC);
-                    note(&sim, "steady", rates[r], 4);
+                    measure(&sim, "steady", rates[r], 4);
                     g_assert_cmpuint(sim.misses, ==, 0);
                     if (sim.used->len) {
                         g_assert_cmpfloat(pace_sim_median(&sim), >=, 0.6);
@@ -223,9 +230,7 @@ static void test_many(void)
     config.rate = each_its_own;
     pace_sim_init(&sim, &config, 1);
     pace_sim_run(&sim, SIM_SEC);
-    pace_sim_mark(&sim);
-    pace_sim_run(&sim, 5 * SIM_SEC);
-    note(&sim, "many", 0, 5);
+    measure(&sim, "many", 0, 5);
     g_assert_cmpuint(sim.misses, ==, 0);
     g_assert_cmpfloat(pace_sim_median(&sim), >=, 0.6);
     /* Three quarters of a half at the least */
@@ -247,9 +252,7 @@ static void test_together(void)
         sim.ring[i].fill = i * pace_sim_room(&sim) / 40;
     }
     pace_sim_run(&sim, SIM_SEC);
-    pace_sim_mark(&sim);
-    pace_sim_run(&sim, 5 * SIM_SEC);
-    note(&sim, "together", config.peak, 5);
+    measure(&sim, "together", config.peak, 5);
     cycles = 5 * config.peak / pace_sim_room(&sim);
     g_assert_cmpuint(sim.misses, ==, 0);
     g_assert_cmpfloat(pace_sim_median(&sim), >=, 0.6);
@@ -270,9 +273,7 @@ static void test_slow_harvest(void)
     pace_sim_init(&sim, &config, 1);
     pace_sim_run(&sim, SIM_SEC);
     g_assert_cmpuint(sim.misses, <=, 1);
-    pace_sim_mark(&sim);
-    pace_sim_run(&sim, 5 * SIM_SEC);
-    note(&sim, "slow harvest", config.peak, 5);
+    measure(&sim, "slow harvest", config.peak, 5);
     g_assert_cmpuint(sim.misses, ==, 0);
     g_assert_cmpfloat(pace_sim_median(&sim), >=, 0.5);
     pace_sim_destroy(&sim);
@@ -289,9 +290,7 @@ static void test_too_fast(void)
 
     config.peak = 1000000;
     pace_sim_init(&sim, &config, 1);
-    pace_sim_mark(&sim);
-    pace_sim_run(&sim, 5 * SIM_SEC);
-    note(&sim, "too fast", config.peak, 5);
+    measure(&sim, "too fast", config.peak, 5);
     g_assert_cmpuint(sim.misses, >, 0);
     g_assert_cmpfloat(sim.least, >=, 0.375);
     g_assert_cmpfloat(sim.turns / 5, <=, looks_for(&sim, config.peak));
@@ -434,9 +433,7 @@ static void test_dear_looks(void)
     config.peak = 5000;
     pace_sim_init(&sim, &config, 1);
     pace_sim_run(&sim, SIM_SEC);
-    pace_sim_mark(&sim);
-    pace_sim_run(&sim, 5 * SIM_SEC);
-    note(&sim, "dear looks", config.peak, 5);
+    measure(&sim, "dear looks", config.peak, 5);
     g_assert_cmpuint(sim.misses, ==, 0);
     g_assert_cmpfloat(pace_sim_median(&sim), >=, 0.6);
     for (int i = 3; i < 7; i++) {

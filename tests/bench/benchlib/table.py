@@ -3,6 +3,8 @@
 
 import textwrap
 
+from dirtylab import report
+
 from .rows import case_name
 from .summary import Summary
 from .verdicts import judge, number
@@ -22,14 +24,6 @@ def ratio(ours, theirs):
     return number(ours.median / theirs.median)
 
 
-def columns(lines):
-    """Left-aligned first column, the others to the right."""
-    width = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return ["  ".join([line[0].ljust(width[0])]
-                      + [c.rjust(w) for c, w in zip(line[1:], width[1:])])
-            .rstrip() for line in lines]
-
-
 def compared(row, s):
     """Lines that compare upstream and ours, metric by metric."""
     lines = [["", "upstream", "min .. max", "ours", "min .. max",
@@ -47,7 +41,7 @@ def compared(row, s):
         if of_metric:
             unit = f", {metric.unit}" if metric.unit else ""
             lines += [[metric.label + unit] + [""] * 5] + of_metric
-    return columns(lines)
+    return report.columns(lines)
 
 
 def verdict_lines(found):

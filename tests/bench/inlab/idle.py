@@ -9,6 +9,7 @@ time: they hardly need the processor.
 
 import time
 
+from dirtylab import stats
 from dirtylab.errors import LabError
 
 import machine
@@ -44,12 +45,12 @@ def run(lab, job):
 def begin(vm):
     start = trace.position(vm)
     set_trace(vm, True)
-    return start, time.time(), switches(vm)
+    return start, time.time(), stats.reaper_switches(vm)
 
 
 def end(vm, mark):
     start, since, before = mark
-    after = switches(vm)
+    after = stats.reaper_switches(vm)
     scale = 60 / (time.time() - since)
     set_trace(vm, False)
     return start, scale, before, after
@@ -67,21 +68,6 @@ def figures(vm, start, scale, before, after):
 
 def set_trace(vm, enable):
     vm.qmp.cmd("trace-event-set-state", {"name": TAKEN, "enable": enable})
-
-
-def switches(vm):
-    """{thread: voluntary context switches} of the reaper."""
-    found = {}
-    for name, tasks in vm.threads().items():
-        if "reap" not in name:
-            continue
-        for task in tasks:
-            with open(f"{task}/status", encoding="utf-8") as f:
-                for line in f:
-                    if line.startswith("voluntary_ctxt_switches"):
-                        found[int(task.rpartition("/")[2])] = \
-                            int(line.split()[1])
-    return found
 
 
 def acquisitions(events, thread):

@@ -23,18 +23,26 @@ def mib(n):
     return f"{n / (1 << 20):.0f} MiB"
 
 
+def widths(lines):
+    """Of each column, what its widest cell takes."""
+    return [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+
+
+def columns(lines):
+    """Cells as lines of text, as wide as they must be; the first to the
+    left, the others to the right."""
+    width = widths(lines)
+    return ["  ".join([line[0].ljust(width[0])]
+                      + [c.rjust(w) for c, w in zip(line[1:], width[1:])])
+            .rstrip() for line in lines]
+
+
 def table(header, rows):
-    """Columns as wide as they must be; the first to the left."""
+    """Columns under a rule as wide as they are."""
     lines = [header] + rows
-    width = [max(len(line[i]) for line in lines) for i in range(len(header))]
-
-    def one(line):
-        cells = [line[0].ljust(width[0])]
-        cells += [c.rjust(w) for c, w in zip(line[1:], width[1:])]
-        return "  ".join(cells).rstrip()
-
-    rule = "  ".join("-" * w for w in width)
-    return "\n".join([one(header), rule] + [one(r) for r in rows])
+    rule = "  ".join("-" * w for w in widths(lines))
+    text = columns(lines)
+    return "\n".join([text[0], rule] + text[1:])
 
 
 class Live:

@@ -64,3 +64,19 @@ def tracking(vm):
     result = _from_trace(vm)
     result.backend = "ring"
     return result
+
+
+def reaper_switches(vm):
+    """{thread: voluntary context switches} of the reaper: how often it went
+    to sleep, by the kernel's account."""
+    found = {}
+    for name, tasks in vm.threads().items():
+        if "reap" not in name:
+            continue
+        for task in tasks:
+            with open(f"{task}/status", encoding="utf-8") as f:
+                for line in f:
+                    if line.startswith("voluntary_ctxt_switches"):
+                        found[int(task.rpartition("/")[2])] = \
+                            int(line.split()[1])
+    return found
