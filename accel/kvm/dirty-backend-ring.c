@@ -229,6 +229,9 @@ static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
     int flags = slot->flags;
     int ret;
 
+    if (slot->dirty_late) {
+        return;
+    }
     slot->flags = flags & ~KVM_MEM_LOG_DIRTY_PAGES;
     ret = kvm_set_user_memory_region(kml, slot, false);
     slot->flags = flags;
@@ -578,6 +581,7 @@ static void ring_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
     } else {
         listener->log_sync_global = sync_nothing;
     }
+    listener->log_clear = dirty_late_log_clear;
 }
 
 static bool ring_attach_vcpu(KVMDirtyTracker *t, CPUState *cpu, Error **errp)
@@ -707,4 +711,5 @@ const KVMDirtyBackendOps kvm_dirty_backend_ring = {
     .slot_logged = ring_slot_logged,
     .slot_drain = ring_slot_drain,
     .presync = ring_presync,
+    .late = true,
 };

@@ -40,6 +40,7 @@ typedef struct KVMDirtyBackendOps {
     /* Publish what KVM knows of a slot that goes away. */
     void (*slot_drain)(KVMDirtyTracker *t, KVMSlot *slot);
     void (*presync)(KVMDirtyTracker *t);                        /* or NULL */
+    bool late;                  /* log_clear is dirty_late_log_clear() */
 } KVMDirtyBackendOps;
 
 extern const KVMDirtyBackendOps kvm_dirty_backend_log;
@@ -80,6 +81,12 @@ struct KVMDirtyTracker {
     } ring;
 
     struct {
+        uint64_t part;          /* bytes that are protected together */
+        bool promised;          /* BQL; kvm_dirty_log_start_late() */
+        unsigned count;         /* of late slots; see dirty-late.c */
+    } late;
+
+    struct {
         uint64_t manual;        /* KVM_DIRTY_LOG_MANUAL_* in force */
     } log;
 
@@ -115,7 +122,7 @@ static inline bool kvm_dirty_slot_is_logged(const KVMSlot *slot)
 static inline bool kvm_dirty_slot_is_blind(const KVMSlot *slot)
 {
     return kvm_dirty_slot_is_logged(slot) &&
-           !(slot->old_flags & KVM_MEM_LOG_DIRTY_PAGES);
+           !(slot->old_flags & KVM_MEM_LOG_DIRTY_PAGES) && !slot->dirty_late;
 }
 
 static inline uint64_t kvm_dirty_slot_pages(const KVMSlot *slot)
@@ -127,6 +134,16 @@ static inline uint64_t kvm_dirty_slot_pages(const KVMSlot *slot)
 static inline uint32_t kvm_dirty_slot_key(int as_id, const KVMSlot *slot)
 {
     return slot->slot | as_id << 16;
+}
+
+static inline bool kvm_dirty_slot_overlaps(const KVMSlot *slot,
+                                           const MemoryRegionSection *section)
+{
+    hwaddr start = section->offset_within_address_space;
+    hwaddr last = start + int128_get64(section->size) - 1;
+
+    return slot->memory_size && slot->start_addr <= last &&
+           start <= slot->start_addr + slot->memory_size - 1;
 }
 
 /**
@@ -149,6 +166,30 @@ void dirty_options_class_init(ObjectClass *oc);
  */
 void dirty_options_bad_ring_size(Error **errp, const char *value,
                                  uint32_t max, const char *why);
+
+/* dirty-late.c; see there for what makes a slot late */
+
+/**
+ * dirty_late_init: choose how much memory is protected at a time
+ */
+void dirty_late_init(KVMDirtyTracker *t);
+
+/**
+ * dirty_late_forget: @slot is late no longer
+ *
+ * KVM has been told to log it, or nobody logs it any more.  Called with the
+ * tracker lock held.
+ */
+void dirty_late_forget(KVMDirtyTracker *t, KVMSlot *slot);
+
+/**
+ * dirty_late_log_clear: pages of @section are about to be read
+ *
+ * A MemoryListener's log_clear: KVM logs the late slots there on return.
+ * Context: any thread, with or without the BQL; takes the tracker lock.
+ */
+void dirty_late_log_clear(MemoryListener *listener,
+                          MemoryRegionSection *section);
 
 /* dirty-log.c, also for the ring's back-up bitmap */
 

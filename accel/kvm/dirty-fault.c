@@ -15,10 +15,11 @@
 #ifdef CONFIG_KVM_DIRTY_FAULTS
 
 /*
- * Migration's sync number 1 comes before its first pass over memory, number 2
- * after it.  What was written by then and is not told is not sent again.
+ * Migration's sync number 1 comes before its first pass over memory.  What is
+ * found later was written to memory that the sender has got to: it is sent in
+ * this pass, and never again.
  */
-#define DROP_FROM_SYNC 2
+#define DROP_FROM_SYNC 1
 
 void dirty_fault_log_start(DirtyFault *fault)
 {
@@ -56,6 +57,11 @@ bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page)
     return true;
 }
 
+bool dirty_fault_stays_late(const DirtyFault *fault)
+{
+    return fault->late;
+}
+
 static void set_drop(Object *obj, Visitor *v, const char *name, void *opaque,
                      Error **errp)
 {
@@ -68,6 +74,11 @@ static void set_no_ring(Object *obj, bool value, Error **errp)
     KVM_STATE(obj)->dirty_tracker->fault.no_ring = value;
 }
 
+static void set_late(Object *obj, bool value, Error **errp)
+{
+    KVM_STATE(obj)->dirty_tracker->fault.late = value;
+}
+
 void dirty_fault_class_init(ObjectClass *oc)
 {
     object_class_property_add(oc, "x-dirty-fault-drop", "uint32", NULL,
@@ -78,6 +89,9 @@ void dirty_fault_class_init(ObjectClass *oc)
                                    set_no_ring);
     object_class_property_set_description(oc, "x-dirty-fault-no-ring",
         "For tests: behave as if KVM had no dirty ring");
+    object_class_property_add_bool(oc, "x-dirty-fault-late", NULL, set_late);
+    object_class_property_set_description(oc, "x-dirty-fault-late",
+        "For tests: let migration read memory that KVM does not log yet");
 }
 
 #endif

@@ -6,11 +6,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A test that has never failed proves little.  Builds for tests define
- * CONFIG_KVM_DIRTY_FAULTS and then have two more properties of -accel kvm:
+ * CONFIG_KVM_DIRTY_FAULTS and then have more properties of -accel kvm:
  *
  *   x-dirty-fault-drop=N      choose N pages that are dirty after migration's
- *                             first pass and never tell of them again
+ *                             first sync and never tell of them again
  *   x-dirty-fault-no-ring=on  behave as if KVM offered no dirty ring
+ *   x-dirty-fault-late=on     read pages of late slots without logging them
  *
  * In other builds they do not exist and the checks compile to nothing.
  */
@@ -21,6 +22,7 @@
 typedef struct DirtyFault {
     uint32_t drop;              /* pages still to choose */
     bool no_ring;               /* behave as if KVM had no ring */
+    bool late;                  /* late slots stay so */
     unsigned syncs;             /* since logging started; tracker lock */
     GHashTable *lost;           /* the chosen pages; tracker lock */
 } DirtyFault;
@@ -51,6 +53,11 @@ bool dirty_fault_is_armed(const DirtyFault *fault);
  */
 bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page);
 
+/**
+ * dirty_fault_stays_late: whether not to log a slot that is about to be read
+ */
+bool dirty_fault_stays_late(const DirtyFault *fault);
+
 #else
 
 static inline void dirty_fault_class_init(ObjectClass *oc)
@@ -71,6 +78,11 @@ static inline bool dirty_fault_is_armed(const DirtyFault *fault)
 }
 
 static inline bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page)
+{
+    return false;
+}
+
+static inline bool dirty_fault_stays_late(const DirtyFault *fault)
 {
     return false;
 }

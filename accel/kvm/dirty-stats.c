@@ -50,6 +50,8 @@ static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
     KvmDirtyRingInfo *info = g_new0(KvmDirtyRingInfo, 1);
 
     info->size = t->ring_size;
+    info->slot_size = t->late.part;
+    info->late_slots = qatomic_read(&t->late.count);
     info->full_exits = stat64_get(&t->stats.ring_full_exits);
     info->stray_entries = stat64_get(&t->stats.stray_entries);
     info->reprotections = stat64_get(&t->stats.reprotections);

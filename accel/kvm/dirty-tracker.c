@@ -116,6 +116,7 @@ int kvm_dirty_tracker_probe(KVMState *s)
 {
     Error *err = NULL;
 
+    dirty_late_init(s->dirty_tracker);
     if (choose_backend(s->dirty_tracker, &err) < 0) {
         error_report_err(err);
         return -ECANCELED;
@@ -191,6 +192,7 @@ void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
         .clients = memory_region_get_dirty_log_mask(mr),
     };
 
+    dirty_late_forget(t, slot);
     dirty_slots_set(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), &where);
     if (kvm_dirty_slot_is_logged(slot)) {
         t->backend->slot_logged(t, slot);
@@ -210,18 +212,9 @@ void kvm_dirty_tracker_slot_clear(KVMMemoryListener *kml, KVMSlot *slot)
     }
     dirty_slots_set(&t->slots, kvm_dirty_slot_key(kml->as_id, slot),
                     &(DirtySlot) {});
+    dirty_late_forget(t, slot);
     g_free(slot->dirty_bmap);
     slot->dirty_bmap = NULL;
-}
-
-static bool section_overlaps_slot(const MemoryRegionSection *section,
-                                  const KVMSlot *slot)
-{
-    hwaddr start = section->offset_within_address_space;
-    hwaddr last = start + int128_get64(section->size) - 1;
-
-    return start <= slot->start_addr + slot->memory_size - 1 &&
-           slot->start_addr <= last;
 }
 
 static bool section_is_logged(const KVMMemoryListener *kml,
@@ -229,7 +222,7 @@ static bool section_is_logged(const KVMMemoryListener *kml,
 {
     for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
         if (kvm_dirty_slot_is_logged(&kml->slots[i]) &&
-            section_overlaps_slot(section, &kml->slots[i])) {
+            kvm_dirty_slot_overlaps(&kml->slots[i], section)) {
             return true;
         }
     }

@@ -96,6 +96,35 @@ void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
                                 MemoryRegion *mr);
 
 /**
+ * kvm_dirty_tracker_slot_part: what goes into one memory slot
+ * @mr: the region to be mapped
+ * @start: guest physical address
+ * @size: bytes of @mr from there on
+ *
+ * Returns how many of them, at least 1 page.  The same at any time, so that
+ * slots are found again.
+ */
+hwaddr kvm_dirty_tracker_slot_part(const MemoryRegion *mr, hwaddr start,
+                                   hwaddr size);
+
+/**
+ * kvm_dirty_tracker_has_slot: whether KVM maps memory at @start
+ *
+ * Called with the tracker lock not held; an answer for the monitor.
+ */
+bool kvm_dirty_tracker_has_slot(KVMMemoryListener *kml, hwaddr start);
+
+/**
+ * kvm_dirty_tracker_log_late: whether KVM need not be told yet that @slot is
+ * logged
+ * @mr: the region it maps
+ *
+ * If so the tracker tells it in time (dirty-late.c).  Called with BQL and
+ * tracker lock held, after kvm_dirty_tracker_slot_set().
+ */
+bool kvm_dirty_tracker_log_late(KVMSlot *slot, MemoryRegion *mr);
+
+/**
  * kvm_dirty_tracker_slot_clear: @slot is about to be taken away from KVM
  *
  * Dirty pages not seen so far are published.  Nothing is lost if vCPUs are

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-dirty-tracking.h"
+#include "exec/memory.h"
 #include "system/dirty-tracking.h"
 
 KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
@@ -20,4 +21,18 @@ KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
 
 void kvm_dirty_presync(void)
 {
+}
+
+bool kvm_dirty_log_start_late(Error **errp)
+{
+    return memory_global_dirty_log_start(GLOBAL_DIRTY_MIGRATION, errp);
+}
+
+void kvm_dirty_log_all(void)
+{
+}
+
+uint8_t kvm_dirty_clear_shift(uint8_t shift)
+{
+    return shift;
 }

@@ -20,4 +20,33 @@
  */
 void kvm_dirty_presync(void);
 
+/**
+ * kvm_dirty_log_start_late: start dirty logging for migration's sender
+ *
+ * As memory_global_dirty_log_start(GLOBAL_DIRTY_MIGRATION), for a caller that
+ * takes all pages as dirty to begin with, and calls
+ * memory_region_clear_dirty_bitmap() for a page before it reads it.  Writes to
+ * a page before that call need not be seen.
+ *
+ * Context: BQL held.
+ */
+bool kvm_dirty_log_start_late(Error **errp);
+
+/**
+ * kvm_dirty_log_all: see all writes from now on
+ *
+ * For who joins a dirty log that was started late, and counts pages.
+ * Context: BQL held; takes the tracker lock.
+ */
+void kvm_dirty_log_all(void);
+
+/**
+ * kvm_dirty_clear_shift: how much to protect at a time, before it is sent
+ * @shift: log2 of the number of pages, at most
+ *
+ * The less, the longer a guest can write to pages that are yet to be sent
+ * without a fault.
+ */
+uint8_t kvm_dirty_clear_shift(uint8_t shift);
+
 #endif

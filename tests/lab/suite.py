@@ -16,6 +16,7 @@ import dirtyrates
 import faults
 import hotplug
 import idle
+import late
 import matrix
 import options
 import pingpong
@@ -33,6 +34,7 @@ SCENARIOS = {
     "faults": faults.scenario,
     "dirtyrate-ring": dirtyrates.ring,
     "dirtylimit": dirtylimit.scenario,
+    "late": late.scenario,
     "cancel-ring": cancel.ring,
     "slots-ring": slots.ring,
     "vga-ring": vga.scenario,
@@ -51,8 +53,8 @@ SCENARIOS = {
 GROUPS = {
     # Each of them in a lab of its own, in "make check".
     "oracle": ("options", "ring1", "ring2", "log1", "log2", "faults"),
-    "life": ("dirtyrate-ring", "dirtylimit", "cancel-ring", "slots-ring",
-             "vga-ring", "hotplug-ring", "pingpong", "smm"),
+    "life": ("dirtyrate-ring", "dirtylimit", "late", "cancel-ring",
+             "slots-ring", "vga-ring", "hotplug-ring", "pingpong", "smm"),
     "log": ("dirtyrate-log", "cancel-log", "slots-log", "hotplug-log"),
 }
 

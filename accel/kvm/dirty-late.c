@@ -1,0 +1,180 @@
+/*
+ * KVM dirty page tracking by rings: starting to log late
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * When a slot begins to be logged KVM write-protects all of it: milliseconds a
+ * GiB with the MMU lock held, and from then on a fault for each page that is
+ * written.  With rings it cannot be told not to, as it can with the dirty log
+ * (KVM_DIRTY_LOG_INITIALLY_SET).
+ *
+ * But a page that migration has not sent yet is going to be sent anyway, so
+ * nobody needs to know of writes to it.  So RAM is cut into slots of moderate
+ * size, and KVM is told to log one no sooner than the sender asks for some of
+ * its pages to be protected, which it does before it reads the first of them
+ * (memory_region_clear_dirty_bitmap(), listener callback log_clear).  Until
+ * then the slot is "late".
+ *
+ * Invariant: no page of a late slot has been read by the sender since logging
+ * began.  What the guest wrote to it before KVM logs it is read with it; what
+ * it writes after that faults, as KVM has protected the slot and flushed the
+ * TLBs by the time the ioctl returns.
+ *
+ * Migration's sender makes that promise: all pages are dirty to begin with,
+ * and all chunks of RAMBlock.clear_bmap are set by the first sync.  It is what
+ * KVM_DIRTY_LOG_INITIALLY_SET relies on as well.  Others make no such promise:
+ *
+ *   COLO's secondary side starts with no page dirty, and does not call
+ *   kvm_dirty_log_start_late(): nothing is late;
+ *
+ *   dirty-rate and dirty-limit count pages: if they join, kvm_dirty_log_all()
+ *   logs what is late;
+ *
+ *   the display's slots are logged all the time: they do not start.
+ *
+ * @count of late slots: changed with the tracker lock held.  Once logging is
+ * on it only falls.  log_clear reads it without the lock: it is raised with the
+ * BQL held before the sender runs, and lowered after KVM has protected the
+ * slot (release), so a sender that sees 0 (acquire) finds all protected.
+ */
+
+#include "qemu/osdep.h"
+#include "exec/memory.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "qemu/host-utils.h"
+#include "hw/boards.h"
+#include "system/dirty-tracking.h"
+#include "system/kvm.h"
+#include "dirty-backend.h"
+#include "dirty-late.h"
+#include "trace.h"
+
+void dirty_late_init(KVMDirtyTracker *t)
+{
+    int slots = kvm_check_extension(t->s, KVM_CAP_NR_MEMSLOTS);
+
+    t->late.part = dirty_late_part(current_machine->maxram_size, slots);
+}
+
+hwaddr kvm_dirty_tracker_slot_part(const MemoryRegion *mr, hwaddr start,
+                                   hwaddr size)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+    hwaddr part = t->late.part;
+
+    if (!t->backend->late) {
+        return size;
+    }
+    if (mr->ram_block) {
+        /* KVM maps no huge page across the border of two slots. */
+        part = MAX(part, qemu_ram_pagesize(mr->ram_block));
+    }
+    return MIN(part - start % part, size);
+}
+
+bool kvm_dirty_tracker_has_slot(KVMMemoryListener *kml, hwaddr start)
+{
+    bool found = false;
+
+    kvm_dirty_lock();
+    for (unsigned i = 0; i < kml->nr_slots_allocated && !found; i++) {
+        found = kml->slots[i].memory_size && kml->slots[i].start_addr == start;
+    }
+    kvm_dirty_unlock();
+    return found;
+}
+
+/* Of its flags only this one is to change. */
+static bool starts_to_log(const KVMSlot *slot)
+{
+    return kvm_dirty_slot_is_logged(slot) &&
+           (slot->flags ^ slot->old_flags) == KVM_MEM_LOG_DIRTY_PAGES;
+}
+
+void dirty_late_forget(KVMDirtyTracker *t, KVMSlot *slot)
+{
+    if (slot->dirty_late) {
+        slot->dirty_late = false;
+        qatomic_store_release(&t->late.count, t->late.count - 1);
+    }
+}
+
+bool kvm_dirty_tracker_log_late(KVMSlot *slot, MemoryRegion *mr)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    if (t->late.promised && t->backend->late && starts_to_log(slot) &&
+        memory_region_get_dirty_log_mask(mr) ==
+        1 << DIRTY_MEMORY_MIGRATION) {
+        slot->dirty_late = true;
+        qatomic_set(&t->late.count, t->late.count + 1);
+        trace_kvm_dirty_late(slot->as_id, slot->slot, slot->start_addr,
+                             slot->memory_size);
+    }
+    return slot->dirty_late;
+}
+
+/* If KVM refuses, the slot is blind from now on: see there. */
+static void log_now(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
+{
+    if (slot->dirty_late && !dirty_fault_stays_late(&t->fault)) {
+        kvm_set_user_memory_region(kml, slot, false);
+        trace_kvm_dirty_late_log(slot->as_id, slot->slot);
+        dirty_late_forget(t, slot);
+    }
+}
+
+void dirty_late_log_clear(MemoryListener *listener,
+                          MemoryRegionSection *section)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+    KVMMemoryListener *kml = container_of(listener, KVMMemoryListener,
+                                          listener);
+
+    if (!qatomic_load_acquire(&t->late.count)) {
+        return;
+    }
+    kvm_dirty_lock();
+    for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
+        if (kvm_dirty_slot_overlaps(&kml->slots[i], section)) {
+            log_now(t, kml, &kml->slots[i]);
+        }
+    }
+    kvm_dirty_unlock();
+}
+
+bool kvm_dirty_log_start_late(Error **errp)
+{
+    KVMDirtyTracker *t = kvm_enabled() ? kvm_state->dirty_tracker : NULL;
+    bool ok;
+
+    if (t) {
+        t->late.promised = true;
+    }
+    ok = memory_global_dirty_log_start(GLOBAL_DIRTY_MIGRATION, errp);
+    if (t) {
+        t->late.promised = false;
+    }
+    return ok;
+}
+
+void kvm_dirty_log_all(void)
+{
+    KVMDirtyTracker *t = kvm_enabled() ? kvm_state->dirty_tracker : NULL;
+
+    if (t && qatomic_load_acquire(&t->late.count)) {
+        kvm_dirty_lock();
+        kvm_dirty_for_each_logged_slot(t, log_now);
+        kvm_dirty_unlock();
+    }
+}
+
+uint8_t kvm_dirty_clear_shift(uint8_t shift)
+{
+    uint64_t part = kvm_enabled() ? kvm_state->dirty_tracker->late.part : 0;
+
+    return part ? MIN(shift, ctz64(part >> TARGET_PAGE_BITS)) : shift;
+}
