@@ -77,7 +77,11 @@ def log_times(tap):
         event(1.25, slot), event(1.5, slot), event(1.75, startstop.SYNC),
         event(1.875, slot), event(3.0, changed, "bitmask 0x0"),
         event(3.125, slot), event(9.0, slot)])
-    check(tap, found, (5e5, 1.25e5), "start and stop end with their last slot")
+    check(tap, found, (7.5e5, 1.25e5),
+          "the start ends with the sync, the stop with its last slot")
+    check(tap, startstop.changes([
+        event(1.0, changed, "bitmask 0x1"), event(1.25, startstop.SYNC)]),
+        (2.5e5, None), "a start that leaves slots for later has a time, too")
     check(tap, startstop.changes([event(1.0, slot)]), (None, None),
           "no start, no time")
 

@@ -2,8 +2,8 @@
 """Row startstop: what it costs to switch dirty logging on and off.
 
 A migration is started, that goes nowhere, and cancelled. The log's start is
-from the moment memory's dirty tracking changes to the last memory slot that
-is updated for it; its stop likewise. How long the guest stood still is seen
+from the moment memory's dirty tracking changes to the first sync, which comes
+when logging is on; its stop to the last memory slot that is updated for it. How long the guest stood still is seen
 by its load, which says every 5 ms how far it is.
 """
 
@@ -91,7 +91,9 @@ def changes(events):
         elif began is None:
             continue
         elif event.name == SYNC:
-            began = None        # slots that change later change for others
+            # Slots that change later do so when it is their turn.
+            took[on] = (event.t - began) * 1e6
+            began = None
         elif event.t < began + SPAN:
             took[on] = (event.t - began) * 1e6
     return took.get(True), took.get(False)
