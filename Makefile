@@ -29,6 +29,10 @@ install: all
 upstream: build/build.ninja
 	@ninja --quiet -C build upstream
 
+# KVM's modules for the lab's kernel, with patches/linux.
+kvm-modules:
+	@$(PYTHON) scripts/kvm_modules.py
+
 lab-shell: all
 	@tests/lab/shell
 
@@ -46,8 +50,9 @@ help:
 	@echo 'make bench        measure it against upstream (two hours; docs/bench.md)'
 	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
+	@echo 'make kvm-modules  build KVM with patches/linux (docs/kernel.md)'
 	@echo 'make lab-shell    a prompt on the emulated KVM host'
 	@echo 'make clean        remove what was compiled; make distclean: all of build/'
 	@echo './configure --help lists what can be chosen'
 
-.PHONY: all demo check check-slow bench install upstream lab-shell clean distclean help
+.PHONY: all demo check check-slow bench install upstream kvm-modules lab-shell clean distclean help

@@ -92,18 +92,3 @@ def fetch(into):
 
 def release():
     return (paths.KERNEL / 'release').read_text().strip()
-
-
-def patched_modules():
-    """Modules of our own build, in loading order."""
-    found = []
-    for name in ('irqbypass', 'ccp', 'kvm', 'kvm-amd'):
-        own = paths.PATCHED_KVM / f'{name}.ko'
-        if own.is_file():
-            found.append(own)
-        elif name in ('kvm', 'kvm-amd'):
-            raise LabError(f'--kvm patched: {own} is not there; '
-                           "build it with 'make kvm-modules'")
-        else:
-            found.append(paths.KERNEL / 'modules' / own.name)
-    return found

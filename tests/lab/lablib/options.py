@@ -2,6 +2,7 @@
 """The command line of tests/lab/run."""
 
 import argparse
+import os
 
 
 def positive(text):
@@ -22,6 +23,20 @@ def copy_pair(text):
     return source, target
 
 
+def kvm_modules(text):
+    if text not in ('stock', 'patched') and not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(
+            f"'{text}': want stock, patched, or a directory with kvm.ko and kvm-amd.ko")
+    return text
+
+
+def module_param(text):
+    module, dot, setting = text.partition('.')
+    if not dot or '=' not in setting or ' ' in setting:
+        raise argparse.ArgumentTypeError(f"'{text}': want MODULE.PARAM=VALUE")
+    return module.replace('_', '-'), setting
+
+
 def add_common(parser):
     parser.add_argument('--where', choices=('auto', 'native', 'nested'), default='auto',
                         help="on this machine's KVM, or in an emulated host "
@@ -30,8 +45,12 @@ def add_common(parser):
                         help='CPUs of the emulated host (default 1)')
     parser.add_argument('--mem', type=positive, default=4096, metavar='MiB',
                         help='its memory (default 4096)')
-    parser.add_argument('--kvm', choices=('stock', 'patched'), default='stock',
-                        help="its KVM modules: the kernel's own, or those of patches/linux")
+    parser.add_argument('--kvm', type=kvm_modules, default='stock', metavar='stock|patched|DIR',
+                        help="its KVM modules: the kernel's own (default), those of "
+                             'patches/linux (make kvm-modules), or those in DIR')
+    parser.add_argument('--kvm-param', type=module_param, action='append', default=[],
+                        metavar='MODULE.PARAM=VALUE',
+                        help='a parameter for one of them, e.g. kvm-amd.npt=0')
     parser.add_argument('--copy', type=copy_pair, action='append', default=[],
                         metavar='SRC:DST',
                         help='bring a file or directory along; programs with their libraries')

@@ -12,6 +12,7 @@ BUILD = Path(os.environ.get('DIRTYTRACK_BUILD') or TOP / 'build').resolve()
 LAB = BUILD / 'lab'
 KERNEL = LAB / 'kernel'
 PATCHED_KVM = LAB / 'kvm-patched'
+LINUX_PATCHES = TOP / 'patches' / 'linux'
 
 UPSTREAM_QEMU = BUILD / 'upstream' / 'qemu-system-x86_64'
 FIRMWARE_DIRS = [Path(d) for d in ('/usr/share/seabios', '/usr/share/qemu',

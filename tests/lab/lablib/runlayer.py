@@ -2,8 +2,9 @@
 """The layer made for one run: the command and what it needs."""
 
 import os
+from pathlib import Path
 
-from . import clock, kernel, paths, pyruntime
+from . import clock, patched, paths, pyruntime
 from .errors import LabError
 from .tree import Tree
 
@@ -22,7 +23,7 @@ def tree(args, below):
     run.text('/lab/run/argv', '\0'.join(args.command) + '\0')
     run.text('/lab/run/env', ''.join(f'{e}\0' for e in environment(args)))
     run.text('/lab/run/sysctl', '\n'.join('='.join(pair) for pair in SYSCTLS) + '\n')
-    run.text('/lab/run/modules', '\n'.join(modules(run, args.kvm)) + '\n')
+    run.text('/lab/run/modules', '\n'.join(modules(run, args)) + '\n')
     if args.tty:
         size = os.get_terminal_size()
         run.text('/lab/run/tty', f'{size.lines} {size.columns}')
@@ -48,12 +49,20 @@ def add_drivers(run):
         pyruntime.add_package(run, f'{LAB_ROOT}/dirtylab', package)
 
 
-def modules(run, which):
-    if which == 'stock':
-        return ['/lib/modules/lab/irqbypass.ko', '/lib/modules/lab/ccp.ko',
-                '/lib/modules/lab/kvm.ko', '/lib/modules/lab/kvm-amd.ko']
-    found = []
-    for file in kernel.patched_modules():
-        run.file(f'/lab/run/{file.name}', file, 0o644)
-        found.append(f'/lab/run/{file.name}')
-    return found
+def modules(run, args):
+    """Lines for labinit: a module's path in L1 and its parameters."""
+    if args.kvm == 'stock':
+        found = {name: f'/lib/modules/lab/{name}.ko' for name in patched.LOADED}
+    else:
+        found = {}
+        where = paths.PATCHED_KVM if args.kvm == 'patched' else Path(args.kvm).resolve()
+        for file in patched.modules(where):
+            found[file.stem] = f'/lab/run/{file.name}'
+            run.file(found[file.stem], file, 0o644)
+    lines = dict(found)
+    for name, setting in args.kvm_param:
+        if name not in found:
+            raise LabError(f'--kvm-param {name}.{setting}: the lab loads no module {name}, '
+                           f'but {", ".join(found)}')
+        lines[name] += f' {setting}'
+    return list(lines.values())

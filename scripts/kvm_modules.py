@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build kvm.ko, kvm-amd.ko and kvm-intel.ko for the lab's kernel, patched.
+
+The kernel itself stays Debian's: only KVM is compiled, from the source of the
+same version with patches/linux on top ('make kvm-modules').  The modules go to
+build/lab/kvm-patched, where 'tests/lab/run --kvm patched' finds them.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import linux_source
+from common import BUILD, ROOT, Failure, build_environment, build_lock, \
+    logged, main, read_json, say, sha256, write_json
+from lablib import paths, patched
+from linux_tree import SERIES, Tree, series
+
+RECIPE = os.path.join(ROOT, "scripts", "kvm-build")
+TREE = Tree("src")
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description="Builds KVM's modules for the lab's kernel.")
+    parser.add_argument("--patches", metavar="DIR", default=SERIES, type=Path,
+                        help="patches other than those in patches/linux")
+    parser.add_argument("--out", metavar="DIR", type=Path,
+                        default=paths.PATCHED_KVM,
+                        help="where the modules go (default "
+                        f"{os.path.relpath(paths.PATCHED_KVM)}); "
+                        "tests/lab/run --kvm DIR loads them")
+    parser.add_argument("--each", action="store_true",
+                        help="build after every single patch, to see that no "
+                        "step breaks the build; then as usual")
+    parser.add_argument("--stamp", metavar="FILE", type=Path,
+                        help="touch FILE when all is built (for meson)")
+    args = parser.parse_args()
+    if args.patches != SERIES and args.out == paths.PATCHED_KVM:
+        parser.error("--patches wants --out: build/lab/kvm-patched is for "
+                     "patches/linux")
+    return args
+
+
+def compile_modules(release, log):
+    # The compiler cache makes going from one set of patches to another quick.
+    env = build_environment()
+    if not shutil.which("ccache"):
+        del env["CCACHE_DIR"]
+    logged([RECIPE, TREE.path, linux_source.headers(release), release], log,
+           env=env)
+
+
+def stamp(release, version, patches):
+    return {"release": release, "version": version, "recipe": sha256(RECIPE),
+            "names": [patch.name for patch in patches],
+            "patches": patched.digest(patches)}
+
+
+def up_to_date(out, want):
+    return read_json(os.path.join(out, patched.STAMP)) == want and \
+        all(os.path.isfile(os.path.join(out, f"{name}.ko"))
+            for name in patched.BUILT)
+
+
+def deliver(out, want):
+    """Modules and stamp appear together: no lab run sees half of each."""
+    new = f"{out}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    os.makedirs(new)
+    for name in patched.BUILT:
+        shutil.copy2(os.path.join(TREE.path, "arch/x86/kvm", f"{name}.ko"), new)
+    check_vermagic(os.path.join(new, "kvm.ko"))
+    write_json(os.path.join(new, patched.STAMP), want)
+    if os.path.isdir(out):
+        if os.listdir(out) and not os.path.exists(
+                os.path.join(out, patched.STAMP)):
+            raise Failure(f"--out {out}: there are other things in it")
+        shutil.rmtree(out)
+    os.rename(new, out)
+
+
+def check_vermagic(module):
+    """As the kernel will: ours against Debian's own module."""
+    magic = [subprocess.run(["modinfo", "-F", "vermagic", file], check=True,
+                            stdout=subprocess.PIPE, text=True).stdout.strip()
+             for file in (module, paths.KERNEL / "modules" / "kvm.ko")]
+    if magic[0] != magic[1]:
+        raise Failure(f"{module} would not load: it is for '{magic[0]}', the "
+                      f"kernel is '{magic[1]}'")
+
+
+def run():
+    args = parse()
+    build(args)
+    if args.stamp:
+        args.stamp.touch()
+
+
+def build(args):
+    patches = series(args.patches)
+    linux_source.install_packages()
+    release, version = linux_source.ensure()
+    want = stamp(release, version, patches)
+    with build_lock("kvm-modules", "kvm"):
+        if args.each:
+            for count in range(1, len(patches)):
+                TREE.sync(patches[:count])
+                say(f"Compiling KVM as of {patches[count - 1].name}")
+                compile_modules(release, "kvm-modules.log")
+        elif up_to_date(args.out, want):
+            say(f"Up to date: {os.path.relpath(args.out)}")
+            return
+        TREE.sync(patches)
+        say(f"Compiling KVM for {release} (log: "
+            f"{os.path.relpath(BUILD)}/logs/kvm-modules.log)")
+        compile_modules(release, "kvm-modules.log")
+        deliver(args.out, want)
+    say(f"Built kvm.ko, kvm-amd.ko, kvm-intel.ko with {len(patches)} "
+        f"patch{'' if len(patches) == 1 else 'es'} in "
+        f"{os.path.relpath(args.out)}")
+
+
+if __name__ == "__main__":
+    main(run)

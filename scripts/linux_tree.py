@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel tree kept equal to: Debian's source + a directory of patches.
+
+The patches are applied by 'git am', in a scratch repository that holds just
+the files they touch: it costs a second, and proves that 'git am' takes them.
+Only files whose content changes are replaced in the tree, so that make
+compiles no more than it must.  A tree for KVM has only what KVM needs.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import linux_source
+from common import ROOT, Failure, logged, read_json, say, sha256, write_json
+from lablib import patched
+from linux_source import LINUX, PRISTINE
+
+SCRATCH = os.path.join(LINUX, "am.tmp")
+SERIES = Path(ROOT, "patches", "linux")
+SOURCES = os.path.join(ROOT, "scripts", "kvm-sources")
+
+GIT = ["git", "-c", "user.name=qemu-dirtytrack", "-c", "user.email=none",
+       "-c", "commit.gpgsign=false", "-c", "gc.auto=0",
+       "-c", "core.autocrlf=false", "-c", "init.defaultBranch=main"]
+GIT_ENV = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
+           "GIT_CEILING_DIRECTORIES": LINUX, "LC_ALL": "C"}
+
+
+def series(directory=SERIES):
+    """The patches to apply, in order; none is no error."""
+    if not os.path.isdir(directory):
+        if Path(directory) == SERIES:
+            return []
+        raise Failure(f"{directory}: no such directory of patches")
+    return patched.series(Path(directory))
+
+
+def touched(patch):
+    """Files that a patch changes, adds or removes."""
+    text = patch.read_text(encoding="utf-8", errors="surrogateescape")
+    return {name for pair in
+            re.findall(r"^diff --git a/(\S+) b/(\S+)$", text, re.M)
+            for name in pair}
+
+
+def git(*args):
+    return subprocess.run([*GIT, *args], cwd=SCRATCH, text=True, check=False,
+                          errors="replace", stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={"PATH": os.environ["PATH"], "HOME": SCRATCH,
+                               **GIT_ENV})
+
+
+def apply(patches):
+    """Make SCRATCH hold all files the patches touch, patched; returns names."""
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    os.makedirs(SCRATCH)
+    names = sorted(set().union(*(touched(patch) for patch in patches)))
+    for name in names:
+        if os.path.isfile(os.path.join(PRISTINE, name)):
+            copy(os.path.join(PRISTINE, name), os.path.join(SCRATCH, name))
+    if not patches:
+        return names
+    for step in (["init", "-q"], ["add", "-A", "-f"],
+                 ["commit", "-q", "--allow-empty", "-m", "Debian's source"]):
+        done = git(*step)
+        if done.returncode:
+            raise Failure(f"git {step[0]} in {SCRATCH}: {done.stdout}")
+    done = git("am", "--keep-cr", *map(str, patches))
+    if done.returncode:
+        raise Failure(explain(done.stdout, patches))
+    shutil.rmtree(os.path.join(SCRATCH, ".git"))
+    return names
+
+
+def explain(output, patches):
+    """Which patch, and what git says of where."""
+    count = len(re.findall(r"^Applying: ", output, re.M))
+    lines = [line for line in output.splitlines()
+             if line.startswith(("error: ", "fatal: "))]
+    if 0 < count <= len(patches):
+        where = os.path.relpath(patches[count - 1], ROOT)
+        return (f"{where} does not apply to Debian's source"
+                + (f", after {count - 1} that do" if count > 1 else "")
+                + ":\n" + "\n".join(f"  {line}" for line in lines))
+    return "git am failed:\n" + output
+
+
+def copy(source, target):
+    """With a new time stamp, on purpose, and in one step."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    shutil.copyfile(source, target + ".new")
+    shutil.copymode(source, target + ".new")
+    os.replace(target + ".new", target)
+
+
+def content(directory, name):
+    path = os.path.join(directory, name)
+    return sha256(path) if os.path.isfile(path) else None
+
+
+class Tree:
+    """whole: the kernel's source, else what SOURCES lists, and EXTRA."""
+
+    def __init__(self, name, whole=False, extra=()):
+        self.name = name
+        self.path = os.path.join(LINUX, name)
+        self.state = os.path.join(LINUX, f"{name}.json")
+        self.whole = whole
+        self.extra = list(extra)
+
+    def sync(self, patches):
+        """Make it Debian's source with these patches."""
+        base = self.base()
+        now = read_json(self.state)
+        if not now or now["base"] != base or not os.path.isdir(self.path):
+            now = self.start_over(base)
+        want = patched.digest(patches)
+        if now["patches"] == want:
+            self.refuse_edits(now["files"])
+            return
+        say(f"Applying {len(patches)} patch{'es'[:2 * (len(patches) != 1)]} "
+            f"to build/linux/{self.name}")
+        names = apply(patches)
+        self.refuse_edits(now["files"])
+        self.replace(set(names) | set(now["files"]), set(names))
+        files = {name: content(SCRATCH, name) for name in names}
+        write_json(self.state, {"base": base, "patches": want, "files": files})
+        shutil.rmtree(SCRATCH)
+
+    def base(self):
+        with open(SOURCES, "rb") as lines:
+            rules = hashlib.sha256(lines.read()).hexdigest()
+        source = read_json(linux_source.STATE)
+        return [source["version"], self.whole or [rules, *self.extra]]
+
+    def start_over(self, base):
+        say(f"Copying the source to build/linux/{self.name}")
+        subprocess.run(["rm", "-rf", self.path, self.state], check=True)
+        filters = []
+        if not self.whole:
+            filters = [f"--include={rule}" for rule in rules(self.extra)] + \
+                ["--include=*/", "--exclude=*"]
+        logged(["rsync", "-am", *filters, PRISTINE + "/", self.path],
+               "linux-copy.log")
+        now = {"base": base, "patches": patched.digest([]), "files": {}}
+        write_json(self.state, now)
+        return now
+
+    def refuse_edits(self, files):
+        edited = [name for name, was in files.items()
+                  if content(self.path, name) != was]
+        if edited:
+            raise Failure(
+                f"files in build/linux/{self.name} were changed by hand, and "
+                "would be overwritten:\n  " + "\n  ".join(edited) +
+                "\n  Keep what you need (a git repository is the place to "
+                f"work on patches),\n  then remove build/linux/{self.name}")
+
+    def replace(self, names, now_touched):
+        for name in sorted(names):
+            source = os.path.join(SCRATCH if name in now_touched else PRISTINE,
+                                  name)
+            target = os.path.join(self.path, name)
+            if not os.path.isfile(source):
+                if os.path.exists(target):
+                    os.unlink(target)
+            elif content(self.path, name) != sha256(source):
+                copy(source, target)
+
+
+def rules(extra=()):
+    """The lines of SOURCES, as rsync's patterns."""
+    with open(SOURCES, encoding="utf-8") as lines:
+        listed = [line.strip() for line in lines
+                  if line.strip() and not line.startswith("#")]
+    for rule in [*listed, *extra]:
+        yield rule + "***" if rule.endswith("/") else rule

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""KVM modules of our own build: patches/linux on the lab's kernel.
+
+scripts/kvm_modules.py makes them; beside them is a stamp that says of what.
+"""
+
+import hashlib
+import json
+import sys
+
+from . import paths
+from .errors import LabError
+
+BUILT = ('kvm', 'kvm-amd', 'kvm-intel')
+# In loading order; what is not built here is the kernel's own.
+LOADED = ('irqbypass', 'ccp', 'kvm', 'kvm-amd')
+STAMP = 'stamp.json'
+
+
+def series(directory):
+    """The patches in a directory, in the order 'git am' takes them.
+
+    A cover letter (0000-*) is text, no patch.
+    """
+    return sorted(file for file in directory.glob('*.patch')
+                  if not file.name.startswith('0000'))
+
+
+def digest(files):
+    """Changes when one of the patches does."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.name.encode() + b'\0' + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def modules(directory):
+    """Files to load, in order; refuses those of another kernel."""
+    stamp = read_stamp(directory)
+    for name in ('kvm', 'kvm-amd'):
+        if not (directory / f'{name}.ko').is_file():
+            raise LabError(f'{directory}/{name}.ko is not there; build it with '
+                           f'{how(directory)}')
+    if stamp:
+        check(directory, stamp)
+    return [directory / f'{name}.ko' if (directory / f'{name}.ko').is_file()
+            else paths.KERNEL / 'modules' / f'{name}.ko' for name in LOADED]
+
+
+def how(directory):
+    if directory == paths.PATCHED_KVM:
+        return "'make kvm-modules'"
+    return f"'scripts/kvm_modules.py --patches DIR --out {directory}'"
+
+
+def read_stamp(directory):
+    try:
+        return json.loads((directory / STAMP).read_text())
+    except FileNotFoundError:
+        return None
+
+
+def check(directory, stamp):
+    """Wrong modules do not load; old ones do, and would be taken for new."""
+    version = (paths.KERNEL / 'version').read_text().strip()
+    if stamp['version'] != version:
+        raise LabError(f'{directory}: modules for Linux {stamp["version"]}, but the lab has '
+                       f'{version}; build them again with {how(directory)}')
+    if directory == paths.PATCHED_KVM and \
+            stamp['patches'] != digest(series(paths.LINUX_PATCHES)):
+        print(f'lab: warning: patches/linux changed since the modules in {directory} were '
+              f'built; to build them again: {how(directory)}', file=sys.stderr, flush=True)
