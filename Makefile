@@ -33,6 +33,10 @@ upstream: build/build.ninja
 kvm-modules:
 	@$(PYTHON) scripts/kvm_modules.py
 
+# The kernel's own tests of KVM, for the lab.
+kvm-selftests:
+	@$(PYTHON) scripts/kvm_selftests.py
+
 lab-shell: all
 	@tests/lab/shell
 
@@ -51,8 +55,9 @@ help:
 	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
 	@echo 'make kvm-modules  build KVM with patches/linux (docs/kernel.md)'
+	@echo 'make kvm-selftests  build the kernel selftests of KVM (docs/kernel.md)'
 	@echo 'make lab-shell    a prompt on the emulated KVM host'
 	@echo 'make clean        remove what was compiled; make distclean: all of build/'
 	@echo './configure --help lists what can be chosen'
 
-.PHONY: all demo check check-slow bench install upstream kvm-modules lab-shell clean distclean help
+.PHONY: all demo check check-slow bench install upstream kvm-modules kvm-selftests lab-shell clean distclean help

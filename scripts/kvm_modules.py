@@ -20,7 +20,10 @@ from lablib import paths, patched
 from linux_tree import SERIES, Tree, series
 
 RECIPE = os.path.join(ROOT, "scripts", "kvm-build")
-TREE = Tree("src")
+# The kernel's selftests of KVM are built there, too.
+SELFTESTS = "/tools/testing/selftests/"
+TREE = Tree("src", extra=[SELFTESTS + "kvm/", SELFTESTS + "rseq/",
+                          SELFTESTS + "lib.mk", SELFTESTS + "kselftest*.h"])
 
 
 def parse():

@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's own KVM selftests, in the lab.  Prints TAP.
+
+  tests/lab/run --kvm patched --copy build/lab/kvm-selftests:/opt/kselftest \\
+      -- python3 /opt/lab/kselftest.py [CHECK...]
+
+A check is one program with its arguments.  It fails if the program does, if it
+takes too long, or if the kernel warned meanwhile.  What the tree does not have
+and what the kernel does not offer is skipped.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import namedtuple
+
+from dirtylab.tap import Tap
+
+PROGRAMS = "/opt/kselftest"
+KSFT_SKIP = 4
+LAST_LINES = 20
+
+# As scripts/kvm_selftests.py builds them, from tools/testing/selftests/kvm.
+# seconds: how long it may take; mode: -M, skipped where the program has none
+# of that name (that comes with patches).
+Check = namedtuple("Check", "program args seconds mode", defaults=("", 120, None))
+
+QUICK = "-i 4 -I 50"
+
+CHECKS = {
+    "dirty-log": Check("dirty_log_test", QUICK, mode="dirty-log"),
+    "clear-log": Check("dirty_log_test", QUICK, mode="clear-log"),
+    "dirty-ring": Check("dirty_log_test", QUICK, mode="dirty-ring"),
+    "dirty-ring-small": Check("dirty_log_test", QUICK + " -c 1024",
+                              mode="dirty-ring"),
+    "dirty-ring-medium": Check("dirty_log_test", QUICK + " -c 16384",
+                               mode="dirty-ring"),
+    "perf": Check("dirty_log_perf_test", "-b 128M"),
+    "perf-legacy": Check("dirty_log_perf_test", "-b 128M -g"),
+    "memslots": Check("memslot_modification_stress_test", "-b 64M -i 100"),
+}
+
+# What the kernel says when something is wrong with it.
+SPLAT = re.compile(r"WARNING: |BUG: |INFO: possible |INFO: rcu|suspicious RCU|"
+                   r"cut here|inconsistent lock|Oops|unable to handle")
+
+
+class KernelLog:
+    """What the kernel says from now on."""
+
+    def __init__(self):
+        self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def new(self):
+        lines = []
+        while True:
+            try:
+                record = os.read(self.fd, 8192)
+            except BlockingIOError:
+                return lines
+            except BrokenPipeError:
+                # It had more to say than the buffer holds.
+                lines.append("(lines lost)")
+                continue
+            text = record.decode(errors="replace").split(";", 1)[1]
+            lines += text.splitlines()[:1]
+
+    def splat(self):
+        """The new lines from the first bad one on."""
+        lines = self.new()
+        bad = [i for i, line in enumerate(lines) if SPLAT.search(line)]
+        return lines[bad[0]:] if bad else []
+
+
+def execute(command, seconds):
+    """(status, output); status None: took longer than that."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                   stdout=output, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = None
+        output.seek(0)
+        return status, output.read()
+
+
+def why_skipped(status, output):
+    """The program's reason, None if it did not skip."""
+    if status == KSFT_SKIP:
+        found = re.findall(r"# SKIP[ -]*(.+)", output)
+        return found[-1] if found else "the program skips it"
+    # Modes the kernel does not offer end well, but say so.
+    found = re.findall(r"^(.*), skipping test$", output, re.M)
+    return found[-1] if found and status == 0 else None
+
+
+def run(tap, log, name, check, programs):
+    program = os.path.join(programs, check.program)
+    command = [program, *check.args.split()]
+    if not os.path.exists(program):
+        tap.skip(name, f"{check.program} is not in this kernel's source")
+        return
+    if check.mode:
+        command += ["-M", check.mode]
+        if check.mode not in re.split(r"[,\s]+", execute([program, "-h"], 30)[1]):
+            tap.skip(name, f"{check.program} has no mode {check.mode}")
+            return
+    log.new()
+    began = time.monotonic()
+    status, output = execute(command, check.seconds)
+    took = time.monotonic() - began
+    reason = why_skipped(status, output)
+    splat = log.splat()
+    shown = " ".join([check.program, *command[1:]])
+    if reason and not splat:
+        tap.skip(f"{name}: {shown}", reason)
+        return
+    wrong = {0: [], None: [f"took longer than {check.seconds} s"]}.get(
+        status, [f"ended with status {status}"])
+    if wrong:
+        wrong += output.splitlines()[-LAST_LINES:]
+    if splat:
+        wrong += ["the kernel said:", *splat[:60]]
+    tap.ok(not wrong, f"{name}: {shown}", wrong)
+    tap.note(f"{took:.1f} s")
+    for line in output.splitlines():
+        if re.search(r"time: [\d.]+s|Avg ", line):
+            tap.note(line)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--programs", default=PROGRAMS, metavar="DIR")
+    parser.add_argument("--limit", type=int, metavar="S",
+                        help="seconds for each check, instead of its own limit")
+    parser.add_argument("checks", nargs="*", metavar="CHECK",
+                        help=f"of {', '.join(CHECKS)}; default: all")
+    args = parser.parse_args()
+    unknown = set(args.checks) - set(CHECKS)
+    if unknown:
+        parser.error(f"no such check: {', '.join(sorted(unknown))}")
+    if not os.path.isdir(args.programs):
+        parser.error(f"{args.programs} is not there: give the lab "
+                     f"--copy build/lab/kvm-selftests:{args.programs}")
+    tap, log = Tap(), KernelLog()
+    for name in args.checks or CHECKS:
+        check = CHECKS[name]
+        run(tap, log, name, check._replace(seconds=args.limit or check.seconds),
+            args.programs)
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
