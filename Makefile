@@ -37,6 +37,10 @@ kvm-modules:
 kvm-selftests:
 	@$(PYTHON) scripts/kvm_selftests.py
 
+# A Debian package that builds those modules wherever it is installed.
+dkms-deb:
+	@$(PYTHON) scripts/dkms_deb.py
+
 lab-shell: all
 	@tests/lab/shell
 
@@ -56,8 +60,9 @@ help:
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
 	@echo 'make kvm-modules  build KVM with patches/linux (docs/kernel.md)'
 	@echo 'make kvm-selftests  build the kernel selftests of KVM (docs/kernel.md)'
+	@echo 'make dkms-deb     package these patches for Debian hosts (docs/kernel.md)'
 	@echo 'make lab-shell    a prompt on the emulated KVM host'
 	@echo 'make clean        remove what was compiled; make distclean: all of build/'
 	@echo './configure --help lists what can be chosen'
 
-.PHONY: all demo check check-slow bench install upstream kvm-modules kvm-selftests lab-shell clean distclean help
+.PHONY: all demo check check-slow bench install upstream kvm-modules kvm-selftests dkms-deb lab-shell clean distclean help

@@ -19,6 +19,7 @@ from common import BUILD, ROOT, Failure, build_environment, build_lock, \
 from lablib import paths, patched
 from linux_tree import SERIES, Tree, series
 
+OUT = os.path.join(linux_source.LINUX, "out")
 RECIPE = os.path.join(ROOT, "scripts", "kvm-build")
 # The kernel's selftests of KVM are built there, too.
 SELFTESTS = "/tools/testing/selftests/"
@@ -48,13 +49,17 @@ def parse():
     return args
 
 
-def compile_modules(release, log):
+def compile_modules(want, log):
+    """The modules, in OUT."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    os.makedirs(OUT)
     # The compiler cache makes going from one set of patches to another quick.
     env = build_environment()
     if not shutil.which("ccache"):
         del env["CCACHE_DIR"]
-    logged([RECIPE, TREE.path, linux_source.headers(release), release], log,
-           env=env)
+    logged([RECIPE, TREE.path, linux_source.headers(want["release"]),
+            want["release"], f"dirtytrack-{want['patches'][:12]}", OUT],
+           log, env=env)
 
 
 def stamp(release, version, patches):
@@ -75,7 +80,7 @@ def deliver(out, want):
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(new)
     for name in patched.BUILT:
-        shutil.copy2(os.path.join(TREE.path, "arch/x86/kvm", f"{name}.ko"), new)
+        shutil.move(os.path.join(OUT, f"{name}.ko"), new)
     check_vermagic(os.path.join(new, "kvm.ko"))
     write_json(os.path.join(new, patched.STAMP), want)
     if os.path.isdir(out):
@@ -113,14 +118,14 @@ def build(args):
             for count in range(1, len(patches)):
                 TREE.sync(patches[:count])
                 say(f"Compiling KVM as of {patches[count - 1].name}")
-                compile_modules(release, "kvm-modules.log")
+                compile_modules(want, "kvm-modules.log")
         elif up_to_date(args.out, want):
             say(f"Up to date: {os.path.relpath(args.out)}")
             return
         TREE.sync(patches)
         say(f"Compiling KVM for {release} (log: "
             f"{os.path.relpath(BUILD)}/logs/kvm-modules.log)")
-        compile_modules(release, "kvm-modules.log")
+        compile_modules(want, "kvm-modules.log")
         deliver(args.out, want)
     say(f"Built kvm.ko, kvm-amd.ko, kvm-intel.ko with {len(patches)} "
         f"patch{'' if len(patches) == 1 else 'es'} in "
