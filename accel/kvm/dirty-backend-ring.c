@@ -56,7 +56,11 @@ typedef enum RingFill {
     RING_NONE,
     RING_ANY,                   /* that have an entry */
     RING_DUE,                   /* that will soon be full */
+    RING_MARKED,                /* that hold as many as their watermark */
 } RingFill;
+
+/* Of a ring's entries, those that wake the reaper where KVM can do that */
+#define RING_WATERMARK(size) ((size) / 4 * 3)
 
 /* How long the reaper sleeps, in ns, while there are dirty limits; */
 #define RING_LIMIT_SLEEP (100 * SCALE_MS)
@@ -86,6 +90,9 @@ static bool ring_is_due(KVMDirtyTracker *t, guint i, RingFill fill)
         return dirty_ring_holds(g_ptr_array_index(t->ring.rings, i), 1);
     case RING_DUE:
         return dirty_pace_take(&t->ring.pace, i);
+    case RING_MARKED:
+        return dirty_ring_holds(g_ptr_array_index(t->ring.rings, i),
+                                t->ring.watermark);
     default:
         return false;
     }
@@ -193,8 +200,12 @@ static DirtyRing *ring_find(KVMDirtyTracker *t, unsigned long vcpu_id)
 static int reset_ioctl(void *opaque)
 {
     KVMDirtyTracker *t = opaque;
-    int ret = ioctl(t->s->vmfd, KVM_RESET_DIRTY_RINGS);
+    int ret;
 
+    if (t->features.overflow) {
+        return dirty_features_reset(t->s, &t->ring.overflowed);
+    }
+    ret = ioctl(t->s->vmfd, KVM_RESET_DIRTY_RINGS);
     return ret < 0 ? -errno : ret;
 }
 
@@ -236,7 +247,7 @@ static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
     ret = kvm_set_user_memory_region(kml, slot, false);
     slot->flags = flags;
     if (kvm_set_user_memory_region(kml, slot, false) < 0 || ret < 0) {
-        t->ring.protection_lost = true;
+        t->protection_lost = true;
     }
     dirty_publish_slot(t, slot);
 }
@@ -245,7 +256,7 @@ static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
 static void publish_untold(KVMDirtyTracker *t, KVMMemoryListener *kml,
                            KVMSlot *slot)
 {
-    if (t->ring.protection_lost || kvm_dirty_slot_is_blind(slot)) {
+    if (t->protection_lost || kvm_dirty_slot_is_blind(slot)) {
         dirty_publish_slot(t, slot);
     }
 }
@@ -310,6 +321,38 @@ static uint32_t ring_capability(KVMDirtyTracker *t, int *max_bytes)
     return 0;
 }
 
+static void ring_enable_overflow(KVMDirtyTracker *t)
+{
+    int ret = dirty_features_enable_overflow(t->s, false);
+
+    if (ret < 0) {
+        warn_report("KVM_CAP_DIRTY_LOG_RING_OVERFLOW is offered but cannot be "
+                    "enabled (%s): vCPUs stop when their rings are full",
+                    strerror(-ret));
+        t->features.overflow = false;
+    } else {
+        t->ring.with_bitmap = true;
+    }
+}
+
+/* What is not there is done without. */
+static void ring_enable_features(KVMDirtyTracker *t)
+{
+    int ret;
+
+    if (t->features.overflow) {
+        ring_enable_overflow(t);
+    }
+    if (t->features.wp_all) {
+        ret = dirty_features_enable_wp_all(t->s);
+        if (ret < 0) {
+            warn_report("KVM_CAP_X86_WRITE_PROTECT_ALL_MEM is offered but "
+                        "cannot be enabled: %s", strerror(-ret));
+            t->features.wp_all = false;
+        }
+    }
+}
+
 static int ring_enable(KVMDirtyTracker *t, Error **errp)
 {
     g_autofree char *size = g_strdup_printf("%" PRIu32, t->ring_size);
@@ -341,6 +384,8 @@ static int ring_enable(KVMDirtyTracker *t, Error **errp)
         return ret == -ENOTSUP ? -EINVAL : ret;
     }
 
+    ring_enable_features(t);
+
     t->ring.bytes = bytes;
     t->ring.rings = g_ptr_array_new();
     dirty_ring_stage_init(&t->ring.stage, &ring_ops, t);
@@ -367,6 +412,25 @@ static int64_t ring_plan(KVMDirtyTracker *t)
 }
 
 /*
+ * KVM has told that a ring reached its watermark.  Being late is no harm: what
+ * a ring has no room for goes to the bitmap.
+ * Called with the tracker lock held, in the reaper's thread.
+ */
+static void ring_reap_marked(KVMDirtyTracker *t)
+{
+    bool marked = false;
+
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        marked |= dirty_ring_holds(g_ptr_array_index(t->ring.rings, i),
+                                   t->ring.watermark);
+    }
+    if (marked) {
+        ring_reap(t, NULL, RING_MARKED);
+        t->ring.pace.stats.harvests++;
+    }
+}
+
+/*
  * Also just to look at the rings the lock is taken: it keeps them mapped and
  * their indices in step, and costs those who want it meanwhile less than a
  * microsecond a ring.
@@ -377,6 +441,10 @@ static void ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
 {
     DirtyPace *pace = &t->ring.pace;
 
+    if (t->ring.watermark) {
+        ring_reap_marked(t);
+        return;
+    }
     dirty_pace_begin(pace, now, turn->planned);
     if (turn->logging_started || turn->vm_started) {
         dirty_pace_start(pace, now, turn->logging_started,
@@ -390,6 +458,31 @@ static void ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
     }
 }
 
+static bool dirty_limited(void)
+{
+    return dirtylimit_in_service() ||
+           (qatomic_read(&global_dirty_tracking) & GLOBAL_DIRTY_LIMIT);
+}
+
+/*
+ * Dirty limits need vCPUs that stop when their rings are full.
+ * Called in the reaper's thread.
+ */
+static void ring_stop_by_full(KVMDirtyTracker *t, bool stop)
+{
+    int ret;
+
+    if (t->features.overflow && t->ring.stopped_by_full != stop) {
+        ret = dirty_features_enable_overflow(t->s, stop);
+        if (ret < 0) {
+            error_report_once("dirty limits may have no effect: KVM cannot be "
+                              "told to stop vCPUs with full rings: %s",
+                              strerror(-ret));
+        }
+        t->ring.stopped_by_full = stop;
+    }
+}
+
 /*
  * The reaper's turn.  Dirty-limit throttles a vCPU by letting it sleep each
  * time its ring is full, so with it in service nobody else may empty rings.
@@ -399,7 +492,12 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
     KVMDirtyTracker *t = opaque;
     int64_t now = get_clock();
 
-    if (dirtylimit_in_service()) {
+    if (dirty_fault_reaper_is_idle(&t->fault)) {
+        *next = INT64_MAX;
+        return true;
+    }
+    ring_stop_by_full(t, dirty_limited());
+    if (dirty_limited()) {
         *next = now + RING_LIMIT_SLEEP;
         return false;
     }
@@ -413,7 +511,7 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
         return false;
     }
     ring_look_locked(t, turn, now);
-    *next = ring_plan(t);
+    *next = t->ring.watermark ? INT64_MAX : ring_plan(t);
     kvm_dirty_unlock();
     return true;
 }
@@ -425,9 +523,33 @@ static void ring_vm_state_changed(void *opaque, bool running, RunState state)
     dirty_reaper_set_running(&t->ring.reaper, running);
 }
 
+/* Without overflow to fall back on, predicting when to look is the safer. */
+static void ring_enable_watermark(KVMDirtyTracker *t)
+{
+    uint32_t entries = RING_WATERMARK(t->ring_size);
+    int fd = event_notifier_get_fd(&t->ring.reaper.event);
+    int ret;
+
+    if (!t->features.overflow || !t->features.watermark) {
+        t->features.watermark = false;
+        return;
+    }
+    ret = dirty_features_enable_watermark(t->s, fd, entries);
+    if (ret < 0) {
+        warn_report("KVM_CAP_DIRTY_LOG_RING_WATERMARK is offered but cannot "
+                    "be enabled (%s): looking at rings from time to time",
+                    strerror(-ret));
+        t->features.watermark = false;
+        return;
+    }
+    t->ring.watermark = entries;
+    t->ring.reaper.kernel_signals = true;   /* not before there are vCPUs */
+}
+
 static void ring_start(KVMDirtyTracker *t)
 {
     dirty_reaper_start(&t->ring.reaper, ring_look, t);
+    ring_enable_watermark(t);
     qemu_add_vm_change_state_handler(ring_vm_state_changed, t);
 }
 
@@ -437,6 +559,7 @@ static bool ring_log_global_start(MemoryListener *listener, Error **errp)
 
     kvm_dirty_lock();
     dirty_fault_log_start(&t->fault);
+    dirty_wp_all_log_start(t);
     kvm_dirty_unlock();
     dirty_reaper_set_logging(&t->ring.reaper, true);
     return true;
@@ -451,6 +574,25 @@ static void ring_fetch_backup(KVMDirtyTracker *t, KVMMemoryListener *kml,
                               KVMSlot *slot)
 {
     dirty_log_fetch(t, slot);
+}
+
+/*
+ * Pages that found no room in a ring are in the bitmaps.  KVM counts them, so
+ * as long as the count stays the bitmaps need not be looked at.  With vCPUs
+ * stopped the count is exact; otherwise what comes later is found later.
+ * Called with the tracker lock held.
+ */
+static void ring_fetch_overflow(KVMDirtyTracker *t)
+{
+    if (!t->features.overflow) {
+        return;
+    }
+    /* It tells the count, also when no entry is to be reset. */
+    if (ring_reset(t) < 0 || t->ring.overflowed != t->ring.fetched) {
+        t->ring.fetched = t->ring.overflowed;
+        stat64_add(&t->stats.overflow_fetches, 1);
+        kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
+    }
 }
 
 static void do_nothing_on_cpu(CPUState *cpu, run_on_cpu_data arg)
@@ -492,7 +634,9 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
     kvm_dirty_lock();
     dirty_fault_sync(&t->fault);
     ring_reap(t, NULL, RING_ANY);
-    if (t->ring.with_bitmap && last_stage) {
+    if (t->features.overflow) {
+        ring_fetch_overflow(t);
+    } else if (t->ring.with_bitmap && last_stage) {
         kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
@@ -524,6 +668,18 @@ static bool ring_has_display_page(KVMDirtyTracker *t, DirtyRing *ring)
     return found;
 }
 
+/* The display's pages, too, may have gone to the bitmap. */
+static void ring_fetch_display(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                               KVMSlot *slot)
+{
+    const DirtySlot *where =
+        dirty_slots_find(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), 0);
+
+    if (where && (where->clients & (1 << DIRTY_MEMORY_VGA))) {
+        dirty_log_fetch(t, slot);
+    }
+}
+
 /*
  * A refresh of the display.  It must not cost a migration its late resets, so
  * rings are emptied only if there is something in them to be shown.
@@ -539,6 +695,9 @@ static void ring_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
     }
     if (found) {
         ring_reap(t, NULL, RING_ANY);
+    }
+    if (t->features.overflow) {
+        kvm_dirty_for_each_logged_slot(t, ring_fetch_display);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
     kvm_dirty_unlock();
@@ -556,6 +715,7 @@ static void ring_presync(KVMDirtyTracker *t)
         if (dirty_ring_holds(g_ptr_array_index(t->ring.rings, i),
                              RING_PRESYNC)) {
             ring_reap(t, NULL, RING_ANY);
+            ring_fetch_overflow(t);
             break;
         }
     }
@@ -582,6 +742,7 @@ static void ring_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
         listener->log_sync_global = sync_nothing;
     }
     listener->log_clear = dirty_late_log_clear;
+    dirty_wp_all_setup_commit(t, listener);
 }
 
 static bool ring_attach_vcpu(KVMDirtyTracker *t, CPUState *cpu, Error **errp)
@@ -700,6 +861,11 @@ static void ring_slot_drain(KVMDirtyTracker *t, KVMSlot *slot)
     publish_untold(t, NULL, slot);
 }
 
+static void ring_joined(KVMDirtyTracker *t)
+{
+    dirty_reaper_look_by(&t->ring.reaper, 0);
+}
+
 const KVMDirtyBackendOps kvm_dirty_backend_ring = {
     .id = KVM_DIRTY_BACKEND_RING,
     .enable = ring_enable,
@@ -711,5 +877,6 @@ const KVMDirtyBackendOps kvm_dirty_backend_ring = {
     .slot_logged = ring_slot_logged,
     .slot_drain = ring_slot_drain,
     .presync = ring_presync,
+    .joined = ring_joined,
     .late = true,
 };

@@ -12,6 +12,7 @@
 #include "qapi/qapi-types-dirty-tracking.h"
 #include "qemu/stats64.h"
 #include "dirty-fault.h"
+#include "dirty-features.h"
 #include "dirty-pace.h"
 #include "dirty-reaper.h"
 #include "dirty-ring.h"
@@ -40,11 +41,14 @@ typedef struct KVMDirtyBackendOps {
     /* Publish what KVM knows of a slot that goes away. */
     void (*slot_drain)(KVMDirtyTracker *t, KVMSlot *slot);
     void (*presync)(KVMDirtyTracker *t);                        /* or NULL */
+    /* Somebody else, such as dirty-limit, wants to know of writes. */
+    void (*joined)(KVMDirtyTracker *t);                         /* or NULL */
     bool late;                  /* log_clear is dirty_late_log_clear() */
 } KVMDirtyBackendOps;
 
 extern const KVMDirtyBackendOps kvm_dirty_backend_log;
 extern const KVMDirtyBackendOps kvm_dirty_backend_ring;
+extern const KVMDirtyBackendOps kvm_dirty_backend_wp_all;
 
 /* Written by any thread, read by the monitor. */
 typedef struct DirtyStats {
@@ -53,6 +57,8 @@ typedef struct DirtyStats {
     Stat64 stray_entries;       /* named a slot or page that is not there */
     Stat64 ring_full_exits;
     Stat64 reprotections;
+    Stat64 protect_alls;        /* KVM_WRITE_PROTECT_ALL_MEM */
+    Stat64 overflow_fetches;    /* of all bitmaps, as rings had overflowed */
 } DirtyStats;
 
 struct KVMDirtyTracker {
@@ -65,16 +71,22 @@ struct KVMDirtyTracker {
     /* Constant after the probe. */
     const KVMDirtyBackendOps *backend;
     char *reason;               /* why this backend, in words */
+    DirtyFeatures features;     /* in use; those not wanted are false */
 
     /* Protected by the tracker lock. */
     DirtySlots slots;
+    bool protection_lost;       /* from now on all that is logged is dirty */
 
     struct {
         GPtrArray *rings;       /* of DirtyRing; tracker lock */
         DirtyRingStage stage;   /* tracker lock */
         size_t bytes;           /* size of a mapped ring */
-        bool with_bitmap;       /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
-        bool protection_lost;   /* tracker lock; see ring_reprotect() */
+        bool with_bitmap;       /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, or */
+                                /* rings overflow */
+        bool stopped_by_full;   /* reaper; though rings overflow, see there */
+        uint32_t watermark;     /* entries that wake the reaper; 0: timed */
+        uint64_t overflowed;    /* pages in bitmaps so far; tracker lock */
+        uint64_t fetched;       /* the same, when last they were fetched */
         uint64_t harvested;     /* pages; tracker lock */
         DirtyPace pace;         /* when to harvest; tracker lock */
         DirtyReaper reaper;
@@ -89,6 +101,11 @@ struct KVMDirtyTracker {
     struct {
         uint64_t manual;        /* KVM_DIRTY_LOG_MANUAL_* in force */
     } log;
+
+    struct {
+        bool starting;          /* BQL; slots begin to be logged unprotected */
+        void (*commit)(MemoryListener *listener); /* that of kvm-all.c */
+    } wp_all;
 
     DirtyFault fault;
 
@@ -205,6 +222,22 @@ void dirty_log_slot_alloc(KVMDirtyTracker *t, KVMSlot *slot);
  * Called with the tracker lock held.
  */
 void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot);
+
+/* dirty-wp-all.c, also for the ring */
+
+/**
+ * dirty_wp_all_log_start: all slots are about to begin to be logged
+ *
+ * If KVM can, they are then protected all at once by the next commit of a
+ * listener, see dirty_wp_all_setup_commit().
+ * Called with BQL and tracker lock held.
+ */
+void dirty_wp_all_log_start(KVMDirtyTracker *t);
+
+/**
+ * dirty_wp_all_setup_commit: have @listener's commit do that
+ */
+void dirty_wp_all_setup_commit(KVMDirtyTracker *t, MemoryListener *listener);
 
 /* dirty-publish.c */
 

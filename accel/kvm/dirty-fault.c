@@ -62,6 +62,11 @@ bool dirty_fault_stays_late(const DirtyFault *fault)
     return fault->late;
 }
 
+bool dirty_fault_reaper_is_idle(const DirtyFault *fault)
+{
+    return fault->no_reaper;
+}
+
 static void set_drop(Object *obj, Visitor *v, const char *name, void *opaque,
                      Error **errp)
 {
@@ -72,6 +77,16 @@ static void set_drop(Object *obj, Visitor *v, const char *name, void *opaque,
 static void set_no_ring(Object *obj, bool value, Error **errp)
 {
     KVM_STATE(obj)->dirty_tracker->fault.no_ring = value;
+}
+
+static void set_no_features(Object *obj, bool value, Error **errp)
+{
+    KVM_STATE(obj)->dirty_tracker->fault.no_features = value;
+}
+
+static void set_no_reaper(Object *obj, bool value, Error **errp)
+{
+    KVM_STATE(obj)->dirty_tracker->fault.no_reaper = value;
 }
 
 static void set_late(Object *obj, bool value, Error **errp)
@@ -89,6 +104,14 @@ void dirty_fault_class_init(ObjectClass *oc)
                                    set_no_ring);
     object_class_property_set_description(oc, "x-dirty-fault-no-ring",
         "For tests: behave as if KVM had no dirty ring");
+    object_class_property_add_bool(oc, "x-dirty-fault-no-features", NULL,
+                                   set_no_features);
+    object_class_property_set_description(oc, "x-dirty-fault-no-features",
+        "For tests: behave as if KVM had nothing of patches/linux");
+    object_class_property_add_bool(oc, "x-dirty-fault-no-reaper", NULL,
+                                   set_no_reaper);
+    object_class_property_set_description(oc, "x-dirty-fault-no-reaper",
+        "For tests: nobody empties rings before they are full");
     object_class_property_add_bool(oc, "x-dirty-fault-late", NULL, set_late);
     object_class_property_set_description(oc, "x-dirty-fault-late",
         "For tests: let migration read memory that KVM does not log yet");

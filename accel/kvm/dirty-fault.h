@@ -8,10 +8,13 @@
  * A test that has never failed proves little.  Builds for tests define
  * CONFIG_KVM_DIRTY_FAULTS and then have more properties of -accel kvm:
  *
- *   x-dirty-fault-drop=N      choose N pages that are dirty after migration's
- *                             first sync and never tell of them again
- *   x-dirty-fault-no-ring=on  behave as if KVM offered no dirty ring
- *   x-dirty-fault-late=on     read pages of late slots without logging them
+ *   x-dirty-fault-drop=N          choose N pages that are dirty after
+ *                                 migration's first sync and never tell of
+ *                                 them again
+ *   x-dirty-fault-no-ring=on      behave as if KVM offered no dirty ring
+ *   x-dirty-fault-no-features=on  ... or nothing of patches/linux
+ *   x-dirty-fault-no-reaper=on    the reaper looks at nothing by itself
+ *   x-dirty-fault-late=on         read pages of late slots without logging them
  *
  * In other builds they do not exist and the checks compile to nothing.
  */
@@ -22,6 +25,8 @@
 typedef struct DirtyFault {
     uint32_t drop;              /* pages still to choose */
     bool no_ring;               /* behave as if KVM had no ring */
+    bool no_features;           /* ... or had none of our features */
+    bool no_reaper;             /* its turns are idle */
     bool late;                  /* late slots stay so */
     unsigned syncs;             /* since logging started; tracker lock */
     GHashTable *lost;           /* the chosen pages; tracker lock */
@@ -58,6 +63,11 @@ bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page);
  */
 bool dirty_fault_stays_late(const DirtyFault *fault);
 
+/**
+ * dirty_fault_reaper_is_idle: whether the reaper is not to do its work
+ */
+bool dirty_fault_reaper_is_idle(const DirtyFault *fault);
+
 #else
 
 static inline void dirty_fault_class_init(ObjectClass *oc)
@@ -83,6 +93,11 @@ static inline bool dirty_fault_drop_page(DirtyFault *fault, uint64_t page)
 }
 
 static inline bool dirty_fault_stays_late(const DirtyFault *fault)
+{
+    return false;
+}
+
+static inline bool dirty_fault_reaper_is_idle(const DirtyFault *fault)
 {
     return false;
 }

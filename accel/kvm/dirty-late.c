@@ -170,6 +170,9 @@ void kvm_dirty_log_all(void)
         kvm_dirty_for_each_logged_slot(t, log_now);
         kvm_dirty_unlock();
     }
+    if (t && t->backend->joined) {
+        t->backend->joined(t);
+    }
 }
 
 uint8_t kvm_dirty_clear_shift(uint8_t shift)

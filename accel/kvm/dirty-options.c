@@ -96,8 +96,8 @@ static void set_mode(Object *obj, Visitor *v, const char *name, void *opaque,
 
     mode = qapi_enum_parse(&KvmDirtyTrackingMode_lookup, value, -1, NULL);
     if (mode < 0) {
-        error_setg(errp, "dirty-tracking=%s is unknown: give auto, ring or "
-                   "log", value);
+        error_setg(errp, "dirty-tracking=%s is unknown: give auto, ring, "
+                   "log or wp-all", value);
         return;
     }
     s->dirty_tracker->mode = mode;
@@ -111,9 +111,11 @@ void dirty_options_class_init(ObjectClass *oc)
         "Entries of each vCPU's dirty ring, a power of two "
         "(default: 0, track by bitmap)");
 
-    object_class_property_add(oc, "dirty-tracking", "auto|ring|log", get_mode,
+    object_class_property_add(oc, "dirty-tracking",
+                              "auto|ring|log|wp-all", get_mode,
                               set_mode, NULL, NULL);
     object_class_property_set_description(oc, "dirty-tracking",
         "How to track dirty pages: auto (the ring if dirty-ring-size is set "
-        "and KVM has one, else the log), ring, or log (default: auto)");
+        "and KVM has one, else the log), ring, log, or wp-all "
+        "(default: auto)");
 }

@@ -17,8 +17,8 @@
  *
  * The thread sleeps in ppoll(): to the microsecond, as a fast guest fills a
  * small ring in less than one of the milliseconds that condition variables
- * offer; and so that a kernel that signals how full rings are can be waited for
- * in the same place.
+ * offer; and so that a kernel that signals how full rings are is waited for in
+ * the same place: it is given the event that others wake the thread with.
  */
 
 #include "qemu/osdep.h"
@@ -56,9 +56,12 @@ static void reaper_poll(DirtyReaper *reaper, int64_t timeout)
     qemu_poll_ns(&fd, 1, timeout);
     qemu_mutex_lock(&reaper->lock);
     reaper->asleep = false;
-    if (reaper->woken) {
-        reaper->woken = false;
+    if ((fd.revents & G_IO_IN) || reaper->woken) {
         event_notifier_test_and_clear(&reaper->event);
+        if (reaper->kernel_signals) {
+            reaper->next = 0;
+        }
+        reaper->woken = false;
     }
     stat64_add(&reaper->wakeups, 1);
 }

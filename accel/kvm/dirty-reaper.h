@@ -52,6 +52,7 @@ typedef struct DirtyReaper {
     int64_t accounted;          /* up to where the total was this */
     bool served;                /* some of it since then was for a call */
     /* Constant once started */
+    bool kernel_signals;        /* @event, too: then it is time to look */
     DirtyReaperLook *look;
     void *opaque;
 } DirtyReaper;

@@ -52,6 +52,7 @@ static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
     info->size = t->ring_size;
     info->slot_size = t->late.part;
     info->late_slots = qatomic_read(&t->late.count);
+    info->overflow_fetches = stat64_get(&t->stats.overflow_fetches);
     info->full_exits = stat64_get(&t->stats.ring_full_exits);
     info->stray_entries = stat64_get(&t->stats.stray_entries);
     info->reprotections = stat64_get(&t->stats.reprotections);
@@ -59,10 +60,27 @@ static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
     kvm_dirty_lock();
     info->reaper = reaper_info(t);
     info->harvested_pages = t->ring.harvested;
+    info->overflowed_pages = t->ring.overflowed;
     info->resets = t->ring.stage.resets;
     info->short_resets = t->ring.stage.short_resets;
     kvm_dirty_unlock();
     return info;
+}
+
+static KvmDirtyFeatureList *features_info(const DirtyFeatures *features)
+{
+    KvmDirtyFeatureList *list = NULL;
+
+    if (features->wp_all) {
+        QAPI_LIST_PREPEND(list, KVM_DIRTY_FEATURE_WRITE_PROTECT_ALL);
+    }
+    if (features->watermark) {
+        QAPI_LIST_PREPEND(list, KVM_DIRTY_FEATURE_RING_WATERMARK);
+    }
+    if (features->overflow) {
+        QAPI_LIST_PREPEND(list, KVM_DIRTY_FEATURE_RING_OVERFLOW);
+    }
+    return list;
 }
 
 KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
@@ -83,6 +101,8 @@ KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
     info->reason = g_strdup(t->reason);
     info->syncs = stat64_get(&t->stats.syncs);
     info->published_pages = stat64_get(&t->stats.published_pages);
+    info->protect_alls = stat64_get(&t->stats.protect_alls);
+    info->features = features_info(&t->features);
     if (t->ring_size) {
         info->ring = ring_info(t);
     }

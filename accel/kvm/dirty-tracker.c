@@ -64,6 +64,7 @@ static int use_backend(KVMDirtyTracker *t, const KVMDirtyBackendOps *backend,
 static int choose_log(KVMDirtyTracker *t, const char *reason, Error **errp)
 {
     t->ring_size = 0;
+    t->features = (DirtyFeatures) {};
     return use_backend(t, &kvm_dirty_backend_log, reason, errp);
 }
 
@@ -95,6 +96,20 @@ static int choose_backend(KVMDirtyTracker *t, Error **errp)
         }
         return ret;
 
+    case KVM_DIRTY_TRACKING_MODE_WP_ALL:
+        if (t->ring_size) {
+            warn_report("dirty-ring-size=%" PRIu32 " has no effect with "
+                        "dirty-tracking=wp-all", t->ring_size);
+            t->ring_size = 0;
+        }
+        ret = use_backend(t, &kvm_dirty_backend_wp_all,
+                          "asked for by dirty-tracking=wp-all", errp);
+        if (ret == -ENOTSUP) {
+            error_prepend(errp, "dirty-tracking=wp-all is not possible, use "
+                          "dirty-tracking=auto, ring or log: ");
+        }
+        return ret;
+
     default:
         if (!t->ring_size) {
             return choose_log(t, "dirty-ring-size is 0", errp);
@@ -112,11 +127,25 @@ static int choose_backend(KVMDirtyTracker *t, Error **errp)
     }
 }
 
+/* Code of the kernel that was never run on such a host is used if asked for. */
+static void find_features(KVMDirtyTracker *t)
+{
+    bool by_name = t->mode != KVM_DIRTY_TRACKING_MODE_AUTO;
+
+    if (t->fault.no_features) {
+        return;
+    }
+    if (by_name || dirty_features_are_tried()) {
+        dirty_features_probe(t->s, &t->features);
+    }
+}
+
 int kvm_dirty_tracker_probe(KVMState *s)
 {
     Error *err = NULL;
 
     dirty_late_init(s->dirty_tracker);
+    find_features(s->dirty_tracker);
     if (choose_backend(s->dirty_tracker, &err) < 0) {
         error_report_err(err);
         return -ECANCELED;

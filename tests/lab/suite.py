@@ -16,6 +16,7 @@ import dirtyrates
 import faults
 import hotplug
 import idle
+import kernel
 import late
 import matrix
 import options
@@ -48,6 +49,9 @@ SCENARIOS = {
     "idle": idle.scenario,
     "matrix": matrix.scenario,
     "rates": rates.scenario,
+    "kernel": kernel.scenario,
+    "kernel2": kernel.scenario2,
+    "overflow": kernel.overflow,
 }
 
 GROUPS = {

@@ -59,7 +59,7 @@ typedef struct Refused {
 } Refused;
 
 #define SIZE_RANGE "1024", "65536"
-#define MODES "auto", "ring", "log"
+#define MODES "auto", "ring", "log", "wp-all"
 
 static const Refused refused[] = {
     { "size/not-a-power-of-two", ",dirty-ring-size=1000",
@@ -104,6 +104,13 @@ static const Refused refused_fallback = {
     "fallback/ring",
     ",dirty-tracking=ring,dirty-ring-size=4096,x-dirty-fault-no-ring=on",
     { "dirty-tracking=ring", "KVM_CAP_DIRTY_LOG_RING", "auto", "log" }
+};
+
+static const Refused refused_wp_all = {
+    "fallback/wp-all",
+    ",dirty-tracking=wp-all,x-dirty-fault-no-features=on",
+    { "dirty-tracking=wp-all", "KVM_CAP_X86_WRITE_PROTECT_ALL_MEM", "auto",
+      "ring", "log" }
 };
 
 static void check_accepted(const Accepted *want)
@@ -241,6 +248,13 @@ static void test_fallback_ring(void)
     }
 }
 
+static void test_fallback_wp_all(void)
+{
+    if (vm_kvm_usable() && vm_has_fault("x-dirty-fault-no-features")) {
+        check_refused(&refused_wp_all);
+    }
+}
+
 /* Management software probes the properties by type. */
 static void test_properties(void)
 {
@@ -302,4 +316,5 @@ void dirty_tracking_add_options(void)
     }
     qtest_add_func("/dirty-tracking/fallback/auto", test_fallback_auto);
     qtest_add_func("/dirty-tracking/fallback/ring", test_fallback_ring);
+    qtest_add_func("/dirty-tracking/fallback/wp-all", test_fallback_wp_all);
 }

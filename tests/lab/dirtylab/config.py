@@ -49,4 +49,6 @@ def accel(backend, size=4096, base=None):
     base = base or ACCEL
     if base != "kvm" or backend == "log":
         return base
+    if backend == "wp-all":
+        return f"{base},dirty-tracking=wp-all"
     return f"{base},dirty-ring-size={size}"

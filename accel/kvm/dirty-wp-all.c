@@ -1,0 +1,229 @@
+/*
+ * KVM dirty page tracking by write-protecting all memory at once
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A backend, for kernels with patches/linux.  KVM logs to a bitmap a memslot,
+ * as for dirty-log.c, but a sync protects nothing page by page:
+ *
+ *   1. take the bitmaps of all slots of all address spaces; pages stay writable
+ *   2. KVM_WRITE_PROTECT_ALL_MEM
+ *   3. publish what was taken
+ *
+ * The order matters.  If memory were protected first, a page that is written
+ * between the two would have its bit taken and stay writable: later writes
+ * would be lost.  And a bit that is published before its page is protected
+ * lets the sender read a page that changes unseen.  The tracker lock is held
+ * throughout, so nobody sees the time in between.
+ *
+ * While some slots are logged late (dirty-late.c) pages are protected one by
+ * one: the guest would else fault on all the memory that nobody logs yet.  The
+ * same goes for a refresh of the display, which is about its own pages.
+ *
+ * If protecting fails, what is writable is unknown: from then on each sync
+ * finds all logged memory dirty.
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm-dirty-tracking.h>
+#include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "qemu/error-report.h"
+#include "exec/memory.h"
+#include "exec/ram_addr.h"
+#include "dirty-backend.h"
+#include "trace.h"
+
+/* Called with the tracker lock held. */
+static void protect_all(KVMDirtyTracker *t)
+{
+    int64_t start = get_clock();
+    int ret = dirty_features_protect_all(t->s);
+
+    if (ret < 0) {
+        error_report_once("KVM_WRITE_PROTECT_ALL_MEM failed: %s; treating all "
+                          "of the guest's memory as dirty", strerror(-ret));
+        t->protection_lost = true;
+    }
+    stat64_add(&t->stats.protect_alls, 1);
+    trace_kvm_dirty_protect_all(ret, (get_clock() - start) / SCALE_US);
+}
+
+/* Called with BQL and tracker lock held, before slots begin to be logged. */
+void dirty_wp_all_log_start(KVMDirtyTracker *t)
+{
+    if (t->features.wp_all && !t->late.promised) {
+        t->wp_all.starting = dirty_features_log_start(t->s, false) >= 0;
+    }
+}
+
+/* The memory core has told KVM of all slots that are logged. */
+static void commit(MemoryListener *listener)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    t->wp_all.commit(listener);
+    if (t->wp_all.starting) {
+        t->wp_all.starting = false;
+        kvm_dirty_lock();
+        dirty_features_log_start(t->s, true);
+        protect_all(t);
+        kvm_dirty_unlock();
+    }
+}
+
+void dirty_wp_all_setup_commit(KVMDirtyTracker *t, MemoryListener *listener)
+{
+    if (t->features.wp_all) {
+        t->wp_all.commit = listener->commit;
+        listener->commit = commit;
+    }
+}
+
+static void take_slot(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
+{
+    struct kvm_dirty_log log = {
+        .slot = kvm_dirty_slot_key(slot->as_id, slot),
+        .padding1 = KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT,
+        .dirty_bitmap = slot->dirty_bmap,
+    };
+    int ret = kvm_dirty_slot_is_blind(slot)
+              ? -EIO : kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
+
+    if (ret == -ENOENT) {
+        /* KVM does not log it yet. */
+        memset(slot->dirty_bmap, 0, slot->dirty_bmap_size);
+    } else if (ret < 0) {
+        error_report_once("KVM_GET_DIRTY_LOG of slot %d failed: %s; treating "
+                          "all of it as dirty", slot->slot, strerror(-ret));
+        bitmap_set(slot->dirty_bmap, 0, kvm_dirty_slot_pages(slot));
+    }
+}
+
+static void publish_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                         KVMSlot *slot)
+{
+    if (t->protection_lost) {
+        dirty_publish_slot(t, slot);
+    } else {
+        stat64_add(&t->stats.published_pages,
+                   cpu_physical_memory_set_dirty_lebitmap(
+                       slot->dirty_bmap, slot->ram_start_offset,
+                       kvm_dirty_slot_pages(slot)));
+    }
+}
+
+static void fetch_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                       KVMSlot *slot)
+{
+    if (t->protection_lost) {
+        dirty_publish_slot(t, slot);
+    } else {
+        dirty_log_fetch(t, slot);
+    }
+}
+
+static void wp_all_log_sync_global(MemoryListener *listener, bool last_stage)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    kvm_dirty_lock();
+    dirty_fault_sync(&t->fault);
+    if (t->late.count) {
+        kvm_dirty_for_each_logged_slot(t, fetch_slot);
+    } else {
+        kvm_dirty_for_each_logged_slot(t, take_slot);
+        protect_all(t);
+        kvm_dirty_for_each_logged_slot(t, publish_slot);
+    }
+    kvm_dirty_unlock();
+}
+
+static void sync_nothing(MemoryListener *listener, bool last_stage)
+{
+}
+
+static void fetch_display_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                               KVMSlot *slot)
+{
+    const DirtySlot *where =
+        dirty_slots_find(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), 0);
+
+    if (where && (where->clients & (1 << DIRTY_MEMORY_VGA))) {
+        fetch_slot(t, kml, slot);
+    }
+}
+
+static void wp_all_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    kvm_dirty_lock();
+    kvm_dirty_for_each_logged_slot(t, fetch_display_slot);
+    kvm_dirty_unlock();
+}
+
+static bool wp_all_log_global_start(MemoryListener *listener, Error **errp)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    kvm_dirty_lock();
+    dirty_fault_log_start(&t->fault);
+    dirty_wp_all_log_start(t);
+    kvm_dirty_unlock();
+    return true;
+}
+
+static int wp_all_enable(KVMDirtyTracker *t, Error **errp)
+{
+    int ret;
+
+    if (!t->features.wp_all) {
+        error_setg(errp, "this kernel's KVM does not offer "
+                   "KVM_CAP_X86_WRITE_PROTECT_ALL_MEM (patches/linux of "
+                   "qemu-dirtytrack do), or does not use the TDP MMU");
+        return -ENOTSUP;
+    }
+    ret = dirty_features_enable_wp_all(t->s);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "KVM_CAP_X86_WRITE_PROTECT_ALL_MEM is "
+                         "offered but cannot be enabled");
+        return ret == -ENOTSUP ? -EINVAL : ret;
+    }
+    t->features = (DirtyFeatures) { .wp_all = true };
+    return 0;
+}
+
+/* One sync is for all address spaces. */
+static void wp_all_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
+{
+    KVMMemoryListener *kml = container_of(listener, KVMMemoryListener,
+                                          listener);
+
+    if (kml->as_id == 0) {
+        listener->log_global_start = wp_all_log_global_start;
+        listener->log_sync_global = wp_all_log_sync_global;
+        listener->log_sync_region = wp_all_log_sync_region;
+    } else {
+        listener->log_sync_global = sync_nothing;
+    }
+    listener->log_clear = dirty_late_log_clear;
+    dirty_wp_all_setup_commit(t, listener);
+}
+
+/* The slot goes away, and its mappings with it: nothing is left to protect. */
+static void wp_all_slot_drain(KVMDirtyTracker *t, KVMSlot *slot)
+{
+    fetch_slot(t, NULL, slot);
+}
+
+const KVMDirtyBackendOps kvm_dirty_backend_wp_all = {
+    .id = KVM_DIRTY_BACKEND_WP_ALL,
+    .enable = wp_all_enable,
+    .setup_listener = wp_all_setup_listener,
+    .slot_logged = dirty_log_slot_alloc,
+    .slot_drain = wp_all_slot_drain,
+    .late = true,
+};

@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What patches/linux adds to KVM, as QEMU uses it: oracle migrations with all
+memory write-protected at once, and with rings that overflow to bitmaps and wake
+the reaper. With KVM as it is all of it is skipped."""
+
+import itertools
+import sys
+
+from dirtylab import migrate, rig
+
+BACKENDS = (("wp-all", 0), ("ring", 1024), ("ring", 65536))
+RATES = (500, 20000, 0)
+FEATURES = {"ring-overflow", "ring-watermark", "write-protect-all"}
+
+
+def start(r, backend, size, rate, vcpus=1):
+    return r.guest(backend, size, mem=384, vcpus=vcpus, maxcpus=0, vga=False,
+                   shared_bar=0,
+                   load=f"threads={vcpus},mib={96 // vcpus},rate={rate}")
+
+
+def moved(r, backend, size, rate, vcpus=1):
+    start(r, backend, size, rate, vcpus)
+    name = (f"{backend} {size or ''}, {vcpus} vCPU, "
+            f"{f'{rate} pages/s' if rate else 'flat out'}")
+    done = r.migrate(name, migrate.Options(passes=8), warm=0.5)
+    r.check_harvest(name, done, backend)
+    raw = done.result.tracking.raw
+    if backend == "wp-all":
+        r.tap.ok(raw["protect-alls"] > 1,
+                 f"{name}: memory was protected at once", str(raw))
+        return
+    ring = raw["ring"]
+    r.tap.note(f"{name}: {ring['overflowed-pages']} pages overflowed, bitmaps "
+               f"fetched {ring['overflow-fetches']} times")
+    r.tap.ok(ring["full-exits"] == 0, f"{name}: no vCPU stopped", str(ring))
+    r.tap.ok(ring["reaper"]["early-wakeups"] == 0,
+             f"{name}: the reaper is woken, it does not look", str(ring))
+
+
+def overflows(r):
+    """A reaper that does not get to run is late for every ring."""
+    r.guest("ring", 1024, mem=384, maxcpus=0, vga=False, shared_bar=0,
+            load="mib=96",
+            accel=f"{r.accel('ring', 1024)},x-dirty-fault-no-reaper=on")
+    done = r.migrate("without a reaper", migrate.Options(passes=8), warm=0.5)
+    ring = done.result.tracking.raw["ring"]
+    r.tap.note(f"{ring['overflowed-pages']} pages overflowed, bitmaps fetched "
+               f"{ring['overflow-fetches']} times")
+    r.tap.ok(ring["overflowed-pages"] > 1024 and ring["overflow-fetches"] > 0,
+             "without a reaper most pages overflow", str(ring))
+    r.tap.ok(ring["full-exits"] == 0, "without a reaper no vCPU stops, either",
+             str(ring))
+
+
+def scenario(r):
+    r.need_kvm()
+    start(r, "ring", 1024, 500)
+    found = set(r.query()["features"])
+    if not found:
+        r.tap.skip("all of it", "KVM is not that of patches/linux")
+        return
+    r.tap.ok(found == FEATURES, "all that the kernel adds is used", str(found))
+    for (backend, size), rate in itertools.product(BACKENDS, RATES):
+        moved(r, backend, size, rate)
+    overflows(r)
+
+
+def overflow(r):
+    r.need_kvm()
+    overflows(r)
+
+
+def scenario2(r):
+    r.need_kvm()
+    start(r, "ring", 1024, 500, vcpus=2)
+    if not r.query()["features"]:
+        r.tap.skip("all of it", "KVM is not that of patches/linux")
+        return
+    for backend, size in BACKENDS:
+        moved(r, backend, size, 0, vcpus=2)
+
+
+if __name__ == "__main__":
+    sys.exit(rig.main("patched KVM", scenario, __doc__))
