@@ -27,11 +27,13 @@ KSFT_SKIP = 4
 LAST_LINES = 20
 
 # As scripts/kvm_selftests.py builds them, from tools/testing/selftests/kvm.
-# seconds: how long it may take; mode: -M, skipped where the program has none
-# of that name (that comes with patches).
-Check = namedtuple("Check", "program args seconds mode", defaults=("", 120, None))
+# seconds: how long it may take.  mode (-M) and option come with patches: where
+# the program's -h does not name them the check is skipped.  fails: the program
+# is told to make a mistake, and must find it.
+Check = namedtuple("Check", "program args seconds mode option fails",
+                   defaults=("", 120, None, None, False))
 
-QUICK = "-i 4 -I 50"
+QUICK = "-i 3 -I 50"
 
 CHECKS = {
     "dirty-log": Check("dirty_log_test", QUICK, mode="dirty-log"),
@@ -39,10 +41,15 @@ CHECKS = {
     "dirty-ring": Check("dirty_log_test", QUICK, mode="dirty-ring"),
     "dirty-ring-small": Check("dirty_log_test", QUICK + " -c 1024",
                               mode="dirty-ring"),
-    "dirty-ring-medium": Check("dirty_log_test", QUICK + " -c 16384",
-                               mode="dirty-ring"),
+    "ring-overflow": Check("dirty_log_test", QUICK + " -c 1024",
+                           mode="ring-overflow"),
+    "wp-all": Check("dirty_log_test", QUICK, mode="wp-all"),
+    "wp-all-reversed": Check("dirty_log_test", "-i 16 -I 50", mode="wp-all",
+                             option="-w", fails=True),
+    "tracking": Check("dirty_tracking_test"),
     "perf": Check("dirty_log_perf_test", "-b 128M"),
     "perf-legacy": Check("dirty_log_perf_test", "-b 128M -g"),
+    "perf-wp-all": Check("dirty_log_perf_test", "-b 128M", option="-W"),
     "memslots": Check("memslot_modification_stress_test", "-b 64M -i 100"),
 }
 
@@ -105,17 +112,40 @@ def why_skipped(status, output):
     return found[-1] if found and status == 0 else None
 
 
+def lacking(program, check):
+    """The mode or option that the program does not have."""
+    if not (check.mode or check.option):
+        return None
+    words = re.split(r"[,:\s]+", execute([program, "-h"], 30)[1])
+    for kind, wanted in (("mode", check.mode), ("option", check.option)):
+        if wanted and wanted not in words:
+            return f"{kind} {wanted}"
+    return None
+
+
+def verdict(status, check):
+    """What is wrong with how the program ended; nothing if it is right."""
+    if status is None:
+        return [f"took longer than {check.seconds} s"]
+    if check.fails:
+        # By an assertion of its own, not by a signal.
+        return [] if status > 0 else \
+            [f"ended with status {status}, but must notice what it does wrong"]
+    return [f"ended with status {status}"] if status else []
+
+
 def run(tap, log, name, check, programs):
     program = os.path.join(programs, check.program)
     command = [program, *check.args.split()]
     if not os.path.exists(program):
         tap.skip(name, f"{check.program} is not in this kernel's source")
         return
-    if check.mode:
-        command += ["-M", check.mode]
-        if check.mode not in re.split(r"[,\s]+", execute([program, "-h"], 30)[1]):
-            tap.skip(name, f"{check.program} has no mode {check.mode}")
-            return
+    lacks = lacking(program, check)
+    if lacks:
+        tap.skip(name, f"{check.program} has no {lacks} in this kernel's source")
+        return
+    command += ["-M", check.mode] if check.mode else []
+    command += [check.option] if check.option else []
     log.new()
     began = time.monotonic()
     status, output = execute(command, check.seconds)
@@ -126,13 +156,12 @@ def run(tap, log, name, check, programs):
     if reason and not splat:
         tap.skip(f"{name}: {shown}", reason)
         return
-    wrong = {0: [], None: [f"took longer than {check.seconds} s"]}.get(
-        status, [f"ended with status {status}"])
+    wrong = verdict(status, check)
     if wrong:
         wrong += output.splitlines()[-LAST_LINES:]
     if splat:
         wrong += ["the kernel said:", *splat[:60]]
-    tap.ok(not wrong, f"{name}: {shown}", wrong)
+    tap.ok(not wrong, f"{name}: {shown}" + " fails" * check.fails, wrong)
     tap.note(f"{took:.1f} s")
     for line in output.splitlines():
         if re.search(r"time: [\d.]+s|Avg ", line):
