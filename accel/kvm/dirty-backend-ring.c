@@ -330,8 +330,6 @@ static void ring_enable_overflow(KVMDirtyTracker *t)
                     "enabled (%s): vCPUs stop when their rings are full",
                     strerror(-ret));
         t->features.overflow = false;
-    } else {
-        t->ring.with_bitmap = true;
     }
 }
 
@@ -458,14 +456,10 @@ static void ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
     }
 }
 
-static bool dirty_limited(void)
-{
-    return dirtylimit_in_service() ||
-           (qatomic_read(&global_dirty_tracking) & GLOBAL_DIRTY_LIMIT);
-}
-
 /*
- * Dirty limits need vCPUs that stop when their rings are full.
+ * Dirty limits need vCPUs that stop when their rings are full.  Dirty rates
+ * count what is harvested from a vCPU's ring: of a page in the bitmap nobody
+ * knows who wrote it.
  * Called in the reaper's thread.
  */
 static void ring_stop_by_full(KVMDirtyTracker *t, bool stop)
@@ -491,13 +485,17 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
 {
     KVMDirtyTracker *t = opaque;
     int64_t now = get_clock();
+    unsigned tracking;
+    bool limited;
 
     if (dirty_fault_reaper_is_idle(&t->fault)) {
         *next = INT64_MAX;
         return true;
     }
-    ring_stop_by_full(t, dirty_limited());
-    if (dirty_limited()) {
+    tracking = qatomic_read(&global_dirty_tracking);
+    limited = dirtylimit_in_service() || (tracking & GLOBAL_DIRTY_LIMIT);
+    ring_stop_by_full(t, limited || (tracking & GLOBAL_DIRTY_DIRTY_RATE));
+    if (limited) {
         *next = now + RING_LIMIT_SLEEP;
         return false;
     }
@@ -511,7 +509,12 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
         return false;
     }
     ring_look_locked(t, turn, now);
-    *next = t->ring.watermark ? INT64_MAX : ring_plan(t);
+    if (!t->ring.watermark) {
+        *next = ring_plan(t);
+    } else {
+        /* Nobody tells when a measurement ends. */
+        *next = t->ring.stopped_by_full ? now + RING_LIMIT_SLEEP : INT64_MAX;
+    }
     kvm_dirty_unlock();
     return true;
 }
@@ -543,7 +546,7 @@ static void ring_enable_watermark(KVMDirtyTracker *t)
         return;
     }
     t->ring.watermark = entries;
-    t->ring.reaper.kernel_signals = true;   /* not before there are vCPUs */
+    dirty_reaper_expect_signals(&t->ring.reaper);
 }
 
 static void ring_start(KVMDirtyTracker *t)
@@ -634,9 +637,8 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
     kvm_dirty_lock();
     dirty_fault_sync(&t->fault);
     ring_reap(t, NULL, RING_ANY);
-    if (t->features.overflow) {
-        ring_fetch_overflow(t);
-    } else if (t->ring.with_bitmap && last_stage) {
+    ring_fetch_overflow(t);
+    if (t->ring.with_bitmap && last_stage) {
         kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
@@ -847,7 +849,7 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
 
 static void ring_slot_logged(KVMDirtyTracker *t, KVMSlot *slot)
 {
-    if (t->ring.with_bitmap) {
+    if (t->ring.with_bitmap || t->features.overflow) {
         dirty_log_slot_alloc(t, slot);
     }
 }
@@ -855,7 +857,7 @@ static void ring_slot_logged(KVMDirtyTracker *t, KVMSlot *slot)
 static void ring_slot_drain(KVMDirtyTracker *t, KVMSlot *slot)
 {
     ring_reap(t, NULL, RING_ANY);
-    if (t->ring.with_bitmap) {
+    if (t->ring.with_bitmap || t->features.overflow) {
         dirty_log_fetch(t, slot);
     }
     publish_untold(t, NULL, slot);

@@ -81,8 +81,7 @@ struct KVMDirtyTracker {
         GPtrArray *rings;       /* of DirtyRing; tracker lock */
         DirtyRingStage stage;   /* tracker lock */
         size_t bytes;           /* size of a mapped ring */
-        bool with_bitmap;       /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, or */
-                                /* rings overflow */
+        bool with_bitmap;       /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
         bool stopped_by_full;   /* reaper; though rings overflow, see there */
         uint32_t watermark;     /* entries that wake the reaper; 0: timed */
         uint64_t overflowed;    /* pages in bitmaps so far; tracker lock */
@@ -93,7 +92,8 @@ struct KVMDirtyTracker {
     } ring;
 
     struct {
-        uint64_t part;          /* bytes that are protected together */
+        uint64_t part;          /* bytes that are protected together; 0 */
+                                /* before there are slots */
         bool promised;          /* BQL; kvm_dirty_log_start_late() */
         unsigned count;         /* of late slots; see dirty-late.c */
     } late;
@@ -104,6 +104,7 @@ struct KVMDirtyTracker {
 
     struct {
         bool starting;          /* BQL; slots begin to be logged unprotected */
+        bool first;             /* sync is to come; tracker lock */
         void (*commit)(MemoryListener *listener); /* that of kvm-all.c */
     } wp_all;
 
@@ -187,9 +188,14 @@ void dirty_options_bad_ring_size(Error **errp, const char *value,
 /* dirty-late.c; see there for what makes a slot late */
 
 /**
- * dirty_late_init: choose how much memory is protected at a time
+ * dirty_late_update: the flags of @slot have changed, or its clients
+ * @clients: who wants to know of writes, 1 << DIRTY_MEMORY_*
+ *
+ * If it was late and should not be any more, KVM is told.  Called with the
+ * tracker lock held.
  */
-void dirty_late_init(KVMDirtyTracker *t);
+void dirty_late_update(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                       KVMSlot *slot, uint8_t clients);
 
 /**
  * dirty_late_forget: @slot is late no longer

@@ -9,7 +9,7 @@
  *
  * They do not go through kvm_vm_ioctl(): that waits while vCPUs are kept out
  * of KVM for a change of memslots, and who keeps them out may be waiting for
- * us.  The tracker lock, which callers hold, keeps memslots in place as well.
+ * us.  None of them depends on which memslots there are.
  */
 
 #include "qemu/osdep.h"

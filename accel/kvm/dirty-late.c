@@ -52,25 +52,36 @@
 #include "dirty-late.h"
 #include "trace.h"
 
-void dirty_late_init(KVMDirtyTracker *t)
+/*
+ * Called first when the first slot is made: only then is it known how much
+ * memory the guest has, as a memory backend may say so.
+ */
+static uint64_t usual_part(KVMDirtyTracker *t)
 {
-    int slots = kvm_check_extension(t->s, KVM_CAP_NR_MEMSLOTS);
+    const MachineState *machine = current_machine;
 
-    t->late.part = dirty_late_part(current_machine->maxram_size, slots);
+    if (!t->late.part) {
+        t->late.part = dirty_late_part(
+            MAX(machine->ram_size, machine->maxram_size),
+            kvm_check_extension(t->s, KVM_CAP_NR_MEMSLOTS));
+    }
+    return t->late.part;
 }
 
 hwaddr kvm_dirty_tracker_slot_part(const MemoryRegion *mr, hwaddr start,
                                    hwaddr size)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
-    hwaddr part = t->late.part;
+    hwaddr part;
 
-    if (!t->backend->late) {
+    if (!t->backend->late || mr->ram_device) {
         return size;
     }
+    part = usual_part(t);
     if (mr->ram_block) {
         /* KVM maps no huge page across the border of two slots. */
         part = MAX(part, qemu_ram_pagesize(mr->ram_block));
+        part = dirty_late_block_part(part, mr->ram_block->max_length);
     }
     return MIN(part - start % part, size);
 }
@@ -102,13 +113,18 @@ void dirty_late_forget(KVMDirtyTracker *t, KVMSlot *slot)
     }
 }
 
+static bool may_be_late(uint8_t clients)
+{
+    return clients == 1 << DIRTY_MEMORY_MIGRATION;
+}
+
 bool kvm_dirty_tracker_log_late(KVMSlot *slot, MemoryRegion *mr)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
 
-    if (t->late.promised && t->backend->late && starts_to_log(slot) &&
-        memory_region_get_dirty_log_mask(mr) ==
-        1 << DIRTY_MEMORY_MIGRATION) {
+    if (t->late.promised && t->backend->late && !slot->dirty_late &&
+        starts_to_log(slot) &&
+        may_be_late(memory_region_get_dirty_log_mask(mr))) {
         slot->dirty_late = true;
         qatomic_set(&t->late.count, t->late.count + 1);
         trace_kvm_dirty_late(slot->as_id, slot->slot, slot->start_addr,
@@ -124,6 +140,16 @@ static void log_now(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
         kvm_set_user_memory_region(kml, slot, false);
         trace_kvm_dirty_late_log(slot->as_id, slot->slot);
         dirty_late_forget(t, slot);
+    }
+}
+
+void dirty_late_update(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                       KVMSlot *slot, uint8_t clients)
+{
+    if (!kvm_dirty_slot_is_logged(slot)) {
+        dirty_late_forget(t, slot);
+    } else if (!may_be_late(clients)) {
+        log_now(t, kml, slot);
     }
 }
 
@@ -177,7 +203,11 @@ void kvm_dirty_log_all(void)
 
 uint8_t kvm_dirty_clear_shift(uint8_t shift)
 {
-    uint64_t part = kvm_enabled() ? kvm_state->dirty_tracker->late.part : 0;
+    uint64_t part;
 
-    return part ? MIN(shift, ctz64(part >> TARGET_PAGE_BITS)) : shift;
+    if (!kvm_enabled()) {
+        return shift;
+    }
+    part = usual_part(kvm_state->dirty_tracker);
+    return MIN(shift, ctz64(part >> TARGET_PAGE_BITS));
 }

@@ -19,6 +19,9 @@
 /* large ones take long to protect. */
 #define DIRTY_LATE_PART_MAX (1 * GiB)
 
+/* No block of memory takes more slots than this, and a few. */
+#define DIRTY_LATE_BLOCK_PARTS 1024
+
 /**
  * dirty_late_part: how much memory to protect at a time
  * @ram: bytes the guest has, or may get by hotplug
@@ -38,6 +41,19 @@ static inline uint64_t dirty_late_part(uint64_t ram, int slots)
         part *= 2;
     }
     return part;
+}
+
+/**
+ * dirty_late_block_part: the same, for one block of memory
+ * @part: of the guest's memory as a whole
+ * @length: bytes of the block
+ *
+ * Memory that the machine knows nothing of, such as that of a large PCI device,
+ * must not take thousands of slots.
+ */
+static inline uint64_t dirty_late_block_part(uint64_t part, uint64_t length)
+{
+    return MAX(part, pow2ceil(length / DIRTY_LATE_BLOCK_PARTS));
 }
 
 #endif

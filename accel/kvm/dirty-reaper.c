@@ -195,6 +195,12 @@ void dirty_reaper_look_by(DirtyReaper *reaper, int64_t when)
     }
 }
 
+void dirty_reaper_expect_signals(DirtyReaper *reaper)
+{
+    QEMU_LOCK_GUARD(&reaper->lock);
+    reaper->kernel_signals = true;
+}
+
 /* Called with the lock held, after a change. */
 static void reaper_restart(DirtyReaper *reaper)
 {

@@ -39,6 +39,7 @@ typedef struct DirtyReaper {
     bool woken;                 /* @event is set */
     bool logging;
     bool running;
+    bool kernel_signals;        /* @event, too: then it is time to look */
     int64_t next;               /* when to look, ns of get_clock() */
     DirtyReaperTurn turn;       /* the next one */
     int (*call)(void *opaque);
@@ -52,7 +53,6 @@ typedef struct DirtyReaper {
     int64_t accounted;          /* up to where the total was this */
     bool served;                /* some of it since then was for a call */
     /* Constant once started */
-    bool kernel_signals;        /* @event, too: then it is time to look */
     DirtyReaperLook *look;
     void *opaque;
 } DirtyReaper;
@@ -80,6 +80,11 @@ int dirty_reaper_call(DirtyReaper *reaper, int (*fn)(void *opaque),
  * dirty_reaper_look_by: look at @when, unless the thread will do so earlier
  */
 void dirty_reaper_look_by(DirtyReaper *reaper, int64_t when);
+
+/**
+ * dirty_reaper_expect_signals: the kernel sets @event, too, from now on
+ */
+void dirty_reaper_expect_signals(DirtyReaper *reaper);
 
 /**
  * dirty_reaper_set_logging: pages are (not) logged from now on

@@ -50,8 +50,6 @@ static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
     KvmDirtyRingInfo *info = g_new0(KvmDirtyRingInfo, 1);
 
     info->size = t->ring_size;
-    info->slot_size = t->late.part;
-    info->late_slots = qatomic_read(&t->late.count);
     info->overflow_fetches = stat64_get(&t->stats.overflow_fetches);
     info->full_exits = stat64_get(&t->stats.ring_full_exits);
     info->stray_entries = stat64_get(&t->stats.stray_entries);
@@ -102,6 +100,8 @@ KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
     info->syncs = stat64_get(&t->stats.syncs);
     info->published_pages = stat64_get(&t->stats.published_pages);
     info->protect_alls = stat64_get(&t->stats.protect_alls);
+    info->slot_size = t->late.part;
+    info->late_slots = qatomic_read(&t->late.count);
     info->features = features_info(&t->features);
     if (t->ring_size) {
         info->ring = ring_info(t);

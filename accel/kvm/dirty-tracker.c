@@ -144,7 +144,6 @@ int kvm_dirty_tracker_probe(KVMState *s)
 {
     Error *err = NULL;
 
-    dirty_late_init(s->dirty_tracker);
     find_features(s->dirty_tracker);
     if (choose_backend(s->dirty_tracker, &err) < 0) {
         error_report_err(err);
@@ -221,8 +220,8 @@ void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
         .clients = memory_region_get_dirty_log_mask(mr),
     };
 
-    dirty_late_forget(t, slot);
     dirty_slots_set(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), &where);
+    dirty_late_update(t, kml, slot, where.clients);
     if (kvm_dirty_slot_is_logged(slot)) {
         t->backend->slot_logged(t, slot);
     } else {

@@ -18,9 +18,9 @@
  * lets the sender read a page that changes unseen.  The tracker lock is held
  * throughout, so nobody sees the time in between.
  *
- * While some slots are logged late (dirty-late.c) pages are protected one by
- * one: the guest would else fault on all the memory that nobody logs yet.  The
- * same goes for a refresh of the display, which is about its own pages.
+ * In the first sync, when slots are late (dirty-late.c), pages are protected one
+ * by one: the guest would else fault on all the memory that nobody logs yet.
+ * The same goes for a refresh of the display, which is about its own pages.
  *
  * If protecting fails, what is writable is unknown: from then on each sync
  * finds all logged memory dirty.
@@ -68,7 +68,10 @@ static void commit(MemoryListener *listener)
     if (t->wp_all.starting) {
         t->wp_all.starting = false;
         kvm_dirty_lock();
-        dirty_features_log_start(t->s, true);
+        if (dirty_features_log_start(t->s, true) < 0) {
+            /* Slots that begin to be logged would not be protected. */
+            t->protection_lost = true;
+        }
         protect_all(t);
         kvm_dirty_unlock();
     }
@@ -89,9 +92,13 @@ static void take_slot(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
         .padding1 = KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT,
         .dirty_bitmap = slot->dirty_bmap,
     };
-    int ret = kvm_dirty_slot_is_blind(slot)
-              ? -EIO : kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
+    int ret;
 
+    if (kvm_dirty_slot_is_blind(slot)) {
+        bitmap_set(slot->dirty_bmap, 0, kvm_dirty_slot_pages(slot));
+        return;
+    }
+    ret = kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
     if (ret == -ENOENT) {
         /* KVM does not log it yet. */
         memset(slot->dirty_bmap, 0, slot->dirty_bmap_size);
@@ -131,13 +138,14 @@ static void wp_all_log_sync_global(MemoryListener *listener, bool last_stage)
 
     kvm_dirty_lock();
     dirty_fault_sync(&t->fault);
-    if (t->late.count) {
+    if (t->wp_all.first && t->late.count) {
         kvm_dirty_for_each_logged_slot(t, fetch_slot);
     } else {
         kvm_dirty_for_each_logged_slot(t, take_slot);
         protect_all(t);
         kvm_dirty_for_each_logged_slot(t, publish_slot);
     }
+    t->wp_all.first = false;
     kvm_dirty_unlock();
 }
 
@@ -172,6 +180,7 @@ static bool wp_all_log_global_start(MemoryListener *listener, Error **errp)
     kvm_dirty_lock();
     dirty_fault_log_start(&t->fault);
     dirty_wp_all_log_start(t);
+    t->wp_all.first = true;
     kvm_dirty_unlock();
     return true;
 }

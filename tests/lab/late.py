@@ -14,7 +14,7 @@ SHARE = 0.1
 
 
 def late(r):
-    return r.query()["ring"]["late-slots"]
+    return r.query()["late-slots"]
 
 
 def slow():
@@ -25,7 +25,7 @@ def slow():
 def falling(r):
     """The sender gets on: part after part is logged."""
     vm = r.guest()
-    parts = vm.spec.mem * MIB // r.query()["ring"]["slot-size"]
+    parts = vm.spec.mem * MIB // r.query()["slot-size"]
     r.tap.ok(late(r) == 0, "nothing is late before a migration")
     seen = []
     options = slow()
@@ -42,7 +42,7 @@ def falling(r):
     r.tap.ok(len(set(seen)) > 3 and
              all(a >= b for a, b in zip(seen[1:], seen[2:])),
              "it is logged part by part", str(seen))
-    left = done.result.tracking.raw["ring"]["late-slots"]
+    left = done.result.tracking.raw["late-slots"]
     r.tap.ok(left == 0, "nothing is late in the end", f"{left} parts")
 
 

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
+#include "qemu/units.h"
 #include "dirty-tracking-test.h"
 #include "dirty-tracking-vm.h"
 
@@ -255,6 +256,41 @@ static void test_fallback_wp_all(void)
     }
 }
 
+/*
+ * How much memory the guest has may be said by a memory backend alone; the
+ * parts it is cut into must not be those of a small guest then.
+ */
+static void test_slot_size(void)
+{
+    static const struct {
+        const char *memory;
+        uint64_t slot_size;
+    } cases[] = {
+        { "-m 128M", 16 * MiB },
+        { "-m 4G", 64 * MiB },
+        { "-m 128M,slots=2,maxmem=128G", 1 * GiB },
+        { "-object memory-backend-ram,id=m,size=16G,reserve=off "
+          "-machine memory-backend=m", 256 * MiB },
+    };
+
+    if (!vm_kvm_usable()) {
+        return;
+    }
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        QTestState *qts = qtest_initf("-machine pc -S -accel "
+                                      "kvm,dirty-ring-size=1024 %s",
+                                      cases[i].memory);
+        QDict *rsp = qtest_qmp_assert_success_ref(
+            qts, "{'execute': 'query-kvm-dirty-tracking'}");
+
+        g_assert_cmpint(qdict_get_int(rsp, "slot-size"), ==,
+                        cases[i].slot_size);
+        g_assert_cmpint(qdict_get_int(rsp, "late-slots"), ==, 0);
+        qobject_unref(rsp);
+        qtest_quit(qts);
+    }
+}
+
 /* Management software probes the properties by type. */
 static void test_properties(void)
 {
@@ -317,4 +353,5 @@ void dirty_tracking_add_options(void)
     qtest_add_func("/dirty-tracking/fallback/auto", test_fallback_auto);
     qtest_add_func("/dirty-tracking/fallback/ring", test_fallback_ring);
     qtest_add_func("/dirty-tracking/fallback/wp-all", test_fallback_wp_all);
+    qtest_add_func("/dirty-tracking/slot-size", test_slot_size);
 }

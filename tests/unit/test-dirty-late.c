@@ -44,11 +44,23 @@ static void test_unknown_slots(void)
     assert_part(3 * GiB, -1, 4 * GiB);
 }
 
+static void test_blocks(void)
+{
+    /* A few slots more than the block has of 1024ths are fine. */
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 4 * KiB), ==, 16 * MiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 16 * GiB), ==, 16 * MiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 16 * GiB + 1 * MiB), ==,
+                    32 * MiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 512 * GiB), ==, 512 * MiB);
+    g_assert_cmphex(dirty_late_block_part(1 * GiB, 1 * TiB), ==, 1 * GiB);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dirty-late/usual", test_usual);
     g_test_add_func("/dirty-late/few-slots", test_few_slots);
     g_test_add_func("/dirty-late/unknown-slots", test_unknown_slots);
+    g_test_add_func("/dirty-late/blocks", test_blocks);
     return g_test_run();
 }
