@@ -18,9 +18,10 @@
  * lets the sender read a page that changes unseen.  The tracker lock is held
  * throughout, so nobody sees the time in between.
  *
- * In the first sync, when slots are late (dirty-late.c), pages are protected one
- * by one: the guest would else fault on all the memory that nobody logs yet.
- * The same goes for a refresh of the display, which is about its own pages.
+ * In the first sync, when slots are late (dirty-late.c), pages are protected
+ * one by one: the guest would else fault on all the memory that nobody logs
+ * yet.  The same goes for a refresh of the display, which is about its own
+ * pages.
  *
  * If protecting fails, what is writable is unknown: from then on each sync
  * finds all logged memory dirty.

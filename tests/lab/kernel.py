@@ -54,32 +54,35 @@ def overflows(r):
              str(ring))
 
 
-def scenario(r):
+def patched(r, vcpus=1):
+    """Whether there is something to test; says so if not."""
     r.need_kvm()
-    start(r, "ring", 1024, 500)
+    start(r, "ring", 1024, 500, vcpus)
     found = set(r.query()["features"])
     if not found:
         r.tap.skip("all of it", "KVM is not that of patches/linux")
-        return
+        return False
     r.tap.ok(found == FEATURES, "all that the kernel adds is used", str(found))
-    for (backend, size), rate in itertools.product(BACKENDS, RATES):
-        moved(r, backend, size, rate)
-    overflows(r)
+    return True
 
 
-def overflow(r):
-    r.need_kvm()
-    overflows(r)
+def scenario(r):
+    if patched(r):
+        moved(r, "wp-all", 0, 0)
+        moved(r, "ring", 1024, 20000)
+        overflows(r)
 
 
-def scenario2(r):
-    r.need_kvm()
-    start(r, "ring", 1024, 500, vcpus=2)
-    if not r.query()["features"]:
-        r.tap.skip("all of it", "KVM is not that of patches/linux")
-        return
-    for backend, size in BACKENDS:
-        moved(r, backend, size, 0, vcpus=2)
+def matrix(r):
+    if patched(r):
+        for (backend, size), rate in itertools.product(BACKENDS, RATES):
+            moved(r, backend, size, rate)
+
+
+def matrix2(r):
+    if patched(r, vcpus=2):
+        for (backend, size), rate in itertools.product(BACKENDS, RATES):
+            moved(r, backend, size, rate, vcpus=2)
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ SCENARIOS = {
     "matrix": matrix.scenario,
     "rates": rates.scenario,
     "kernel": kernel.scenario,
-    "kernel2": kernel.scenario2,
-    "overflow": kernel.overflow,
+    "kernel-matrix": kernel.matrix,
+    "kernel-matrix2": kernel.matrix2,
 }
 
 GROUPS = {
