@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from . import clock, paths
 from .errors import LabError
@@ -50,8 +51,14 @@ class Machine:
 
 
 def command_line(args, port, initrd):
+    kernel = Path(args.kernel or paths.KERNEL) / 'vmlinux'
+    if not kernel.is_file():
+        raise LabError(f'--kernel: {kernel} is not there')
     kernel_args = (f'{KERNEL_ARGS} tsc_early_khz={clock.tsc_khz(args.icount)} '
                    f'loglevel={7 if args.verbose else 5}')
+    if args.kernel:
+        # Else they are given to the modules as these are loaded.
+        kernel_args += ''.join(f' {module}.{setting}' for module, setting in args.kvm_param)
     accel = ['-accel', 'tcg,thread=multi']
     if args.icount:
         accel = ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off']
@@ -60,7 +67,7 @@ def command_line(args, port, initrd):
             '-display', 'none', '-name', 'lab-l1', *firmware,
             '-machine', 'q35,hpet=off,smm=off', *accel,
             '-cpu', 'EPYC,+svm,+npt,check=off', '-smp', str(args.smp), '-m', str(args.mem),
-            '-kernel', str(paths.KERNEL / 'vmlinux'), '-initrd', f'/proc/self/fd/{initrd}',
+            '-kernel', str(kernel), '-initrd', f'/proc/self/fd/{initrd}',
             '-append', kernel_args,
             '-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console',
             '-device', 'virtio-serial-pci,max_ports=2',

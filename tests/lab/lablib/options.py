@@ -48,6 +48,9 @@ def add_common(parser):
     parser.add_argument('--kvm', type=kvm_modules, default='stock', metavar='stock|patched|DIR',
                         help="its KVM modules: the kernel's own (default), those of "
                              'patches/linux (make kvm-modules), or those in DIR')
+    parser.add_argument('--kernel', metavar='DIR',
+                        help='boot DIR/vmlinux, with KVM built in, instead '
+                             '(scripts/debug_kernel.py makes one)')
     parser.add_argument('--kvm-param', type=module_param, action='append', default=[],
                         metavar='MODULE.PARAM=VALUE',
                         help='a parameter for one of them, e.g. kvm-amd.npt=0')

@@ -66,7 +66,12 @@ def check(directory, stamp):
     if stamp['version'] != version:
         raise LabError(f'{directory}: modules for Linux {stamp["version"]}, but the lab has '
                        f'{version}; build them again with {how(directory)}')
-    if directory == paths.PATCHED_KVM and \
-            stamp['patches'] != digest(series(paths.LINUX_PATCHES)):
-        print(f'lab: warning: patches/linux changed since the modules in {directory} were '
-              f'built; to build them again: {how(directory)}', file=sys.stderr, flush=True)
+    if directory == paths.PATCHED_KVM:
+        warn_if_old(directory, stamp, how(directory))
+
+
+def warn_if_old(directory, stamp, command):
+    """stamp: as read; None says nothing."""
+    if stamp and stamp['patches'] != digest(series(paths.LINUX_PATCHES)):
+        print(f'lab: warning: patches/linux changed since {directory} was built; '
+              f'to build it again: {command}', file=sys.stderr, flush=True)

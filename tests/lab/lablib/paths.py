@@ -12,6 +12,7 @@ BUILD = Path(os.environ.get('DIRTYTRACK_BUILD') or TOP / 'build').resolve()
 LAB = BUILD / 'lab'
 KERNEL = LAB / 'kernel'
 PATCHED_KVM = LAB / 'kvm-patched'
+DEBUG_KERNEL = LAB / 'kernel-debug'
 LINUX_PATCHES = TOP / 'patches' / 'linux'
 
 UPSTREAM_QEMU = BUILD / 'upstream' / 'qemu-system-x86_64'

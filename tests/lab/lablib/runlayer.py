@@ -23,7 +23,7 @@ def tree(args, below):
     run.text('/lab/run/argv', '\0'.join(args.command) + '\0')
     run.text('/lab/run/env', ''.join(f'{e}\0' for e in environment(args)))
     run.text('/lab/run/sysctl', '\n'.join('='.join(pair) for pair in SYSCTLS) + '\n')
-    run.text('/lab/run/modules', '\n'.join(modules(run, args)) + '\n')
+    run.text('/lab/run/modules', ''.join(f'{line}\n' for line in modules(run, args)))
     if args.tty:
         size = os.get_terminal_size()
         run.text('/lab/run/tty', f'{size.lines} {size.columns}')
@@ -51,6 +51,14 @@ def add_drivers(run):
 
 def modules(run, args):
     """Lines for labinit: a module's path in L1 and its parameters."""
+    if args.kernel:
+        if args.kvm != 'stock':
+            raise LabError(f'--kvm {args.kvm}: those modules do not fit the kernel of --kernel, '
+                           'which has KVM built in')
+        if Path(args.kernel).resolve() == paths.DEBUG_KERNEL:
+            patched.warn_if_old(paths.DEBUG_KERNEL, patched.read_stamp(paths.DEBUG_KERNEL),
+                                'scripts/debug_kernel.py')
+        return []
     if args.kvm == 'stock':
         found = {name: f'/lib/modules/lab/{name}.ko' for name in patched.LOADED}
     else:
