@@ -30,15 +30,15 @@ upstream: build/build.ninja
 	@ninja --quiet -C build upstream
 
 # KVM's modules for the lab's kernel, with patches/linux.
-kvm-modules:
+kvm-modules: build/build.ninja
 	@$(PYTHON) scripts/kvm_modules.py
 
 # The kernel's own tests of KVM, for the lab.
-kvm-selftests:
+kvm-selftests: build/build.ninja
 	@$(PYTHON) scripts/kvm_selftests.py
 
 # A Debian package that builds those modules wherever it is installed.
-dkms-deb:
+dkms-deb: build/build.ninja
 	@$(PYTHON) scripts/dkms_deb.py
 
 lab-shell: all
