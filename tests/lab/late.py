@@ -6,11 +6,10 @@ over when migration ends, however it ends."""
 
 import sys
 
-from dirtylab import dirtyrate, guest, migrate, rig
+from dirtylab import dirtyrate, migrate, rig
+import dirtyrates
 
 MIB = 1 << 20
-# Of what the guest says it wrote this share must be found; see dirtyrates.py.
-SHARE = 0.1
 
 
 def late(r):
@@ -53,13 +52,13 @@ def joined(r):
     state = {}
 
     def during(_):
-        if "before" in state:
+        # The first looks come before logging has begun.
+        if "before" in state or not late(r):
             return
         state["before"] = late(r)
         state["rate"] = dirtyrate.measure(vm, "dirty-ring", seconds=1)
         state["after"] = late(r)
-        wps = guest.rate(vm.console.samples[-8:]) or 0
-        state["floor"] = int(SHARE * wps * 4096 / MIB)
+        state["floor"] = dirtyrates.least(vm)
         migrate.release(vm, options)
 
     r.migrate("with a measurement of the dirty rate", options, during=during)
