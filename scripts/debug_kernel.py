@@ -8,35 +8,19 @@ build/lab/kernel-debug' boots it.  Some ten minutes on two cores, then what
 changed.
 """
 
-import argparse
 import os
 import shutil
-from pathlib import Path
 
 import linux_source
 from common import ROOT, Failure, build_environment, build_lock, logged, \
     main, read_json, say, sha256, write_json
 from lablib import paths, patched
-from linux_tree import SERIES, Tree, series
+from linux_tree import Tree, arguments, counted, parsed, series
 
 CONFIG = os.path.join(ROOT, "scripts", "debug-kernel.config")
 OUT = paths.DEBUG_KERNEL
 OBJECTS = os.path.join(linux_source.LINUX, "debug")
 TREE = Tree("debug-src", whole=True)
-
-
-def parse():
-    parser = argparse.ArgumentParser(
-        description="Builds a debugging kernel for the lab.")
-    parser.add_argument("--patches", metavar="DIR", default=SERIES, type=Path,
-                        help="patches other than those in patches/linux")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=OUT,
-                        help=f"default {os.path.relpath(OUT)}")
-    args = parser.parse_args()
-    if args.patches != SERIES and args.out == OUT:
-        parser.error("--patches wants --out: build/lab/kernel-debug is for "
-                     "patches/linux")
-    return args
 
 
 def make(*targets):
@@ -67,7 +51,14 @@ def configure():
 
 
 def run():
-    args = parse()
+    args = parsed(arguments("Builds a debugging kernel for the lab.",
+                            "it goes", OUT))
+    build(args)
+    if args.stamp:
+        args.stamp.touch()
+
+
+def build(args):
     patches = series(args.patches)
     linux_source.install_packages()
     _, version = linux_source.ensure()
@@ -93,8 +84,7 @@ def run():
             shutil.copy(os.path.join(OBJECTS, name),
                         os.path.join(args.out, name.lstrip(".")))
         write_json(stamp, want)
-    say(f"Built {os.path.relpath(args.out)}/vmlinux with {len(patches)} "
-        f"patch{'' if len(patches) == 1 else 'es'}")
+    say(f"Built {os.path.relpath(args.out)}/vmlinux with {counted(patches)}")
 
 
 if __name__ == "__main__":

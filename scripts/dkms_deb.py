@@ -95,8 +95,7 @@ def run():
             os.unlink(os.path.join(BUILD, old))
     logged(["dpkg-deb", "--build", "--root-owner-group", "-Zxz", root, deb],
            "dkms-deb.log")
-    say(f"Built {os.path.relpath(deb)} with {len(patches)} "
-        f"patch{'' if len(patches) == 1 else 'es'}")
+    say(f"Built {os.path.relpath(deb)} with {linux_tree.counted(patches)}")
 
 
 def documents(root):

@@ -7,17 +7,15 @@ same version with patches/linux on top ('make kvm-modules').  The modules go to
 build/lab/kvm-patched, where 'tests/lab/run --kvm patched' finds them.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import linux_source
 from common import BUILD, ROOT, Failure, build_environment, build_lock, \
     logged, main, read_json, say, sha256, write_json
 from lablib import paths, patched
-from linux_tree import SERIES, Tree, series
+from linux_tree import Tree, arguments, counted, parsed, series
 
 OUT = os.path.join(linux_source.LINUX, "out")
 RECIPE = os.path.join(ROOT, "scripts", "kvm-build")
@@ -28,25 +26,13 @@ TREE = Tree("src", extra=[SELFTESTS + "kvm/", SELFTESTS + "rseq/",
 
 
 def parse():
-    parser = argparse.ArgumentParser(
-        description="Builds KVM's modules for the lab's kernel.")
-    parser.add_argument("--patches", metavar="DIR", default=SERIES, type=Path,
-                        help="patches other than those in patches/linux")
-    parser.add_argument("--out", metavar="DIR", type=Path,
-                        default=paths.PATCHED_KVM,
-                        help="where the modules go (default "
-                        f"{os.path.relpath(paths.PATCHED_KVM)}); "
-                        "tests/lab/run --kvm DIR loads them")
+    parser = arguments("Builds KVM's modules for the lab's kernel.",
+                       "the modules go; tests/lab/run --kvm DIR loads them",
+                       paths.PATCHED_KVM)
     parser.add_argument("--each", action="store_true",
                         help="build after every single patch, to see that no "
                         "step breaks the build; then as usual")
-    parser.add_argument("--stamp", metavar="FILE", type=Path,
-                        help="touch FILE when all is built (for meson)")
-    args = parser.parse_args()
-    if args.patches != SERIES and args.out == paths.PATCHED_KVM:
-        parser.error("--patches wants --out: build/lab/kvm-patched is for "
-                     "patches/linux")
-    return args
+    return parsed(parser)
 
 
 def compile_modules(want, log):
@@ -127,8 +113,7 @@ def build(args):
             f"{os.path.relpath(BUILD)}/logs/kvm-modules.log)")
         compile_modules(want, "kvm-modules.log")
         deliver(args.out, want)
-    say(f"Built kvm.ko, kvm-amd.ko, kvm-intel.ko with {len(patches)} "
-        f"patch{'' if len(patches) == 1 else 'es'} in "
+    say(f"Built kvm.ko, kvm-amd.ko, kvm-intel.ko with {counted(patches)} in "
         f"{os.path.relpath(args.out)}")
 
 

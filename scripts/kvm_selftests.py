@@ -6,17 +6,15 @@ Which ones: those tests/lab/kselftest.py runs, as far as the source has them.
 Static programs in build/lab/kvm-selftests ('make kvm-selftests').
 """
 
-import argparse
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import linux_source
 from common import ROOT, build_lock, logged, main, read_json, say, write_json
 from kvm_modules import TREE
 from lablib import paths, patched
-from linux_tree import SERIES, series
+from linux_tree import arguments, parsed, series
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
 import kselftest     # noqa: E402
@@ -43,25 +41,9 @@ def make(log, *args):
             *args], log)
 
 
-def parse():
-    parser = argparse.ArgumentParser(
-        description="Builds the kernel's KVM selftests for the lab.")
-    parser.add_argument("--patches", metavar="DIR", default=SERIES, type=Path,
-                        help="patches other than those in patches/linux")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=OUT,
-                        help="where the programs go (default "
-                        f"{os.path.relpath(OUT)})")
-    parser.add_argument("--stamp", metavar="FILE", type=Path,
-                        help="touch FILE when all is built (for meson)")
-    args = parser.parse_args()
-    if args.patches != SERIES and args.out == OUT:
-        parser.error("--patches wants --out: build/lab/kvm-selftests is for "
-                     "patches/linux")
-    return args
-
-
 def run():
-    args = parse()
+    args = parsed(arguments("Builds the kernel's KVM selftests for the lab.",
+                            "the programs go", OUT))
     build(args.patches, args.out)
     if args.stamp:
         args.stamp.touch()

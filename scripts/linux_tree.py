@@ -7,6 +7,7 @@ Only files whose content changes are replaced in the tree, so that make
 compiles no more than it must.  A tree for KVM has only what KVM needs.
 """
 
+import argparse
 import hashlib
 import os
 import re
@@ -28,6 +29,32 @@ GIT = ["git", "-c", "user.name=qemu-dirtytrack", "-c", "user.email=none",
        "-c", "core.autocrlf=false", "-c", "init.defaultBranch=main"]
 GIT_ENV = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
            "GIT_CEILING_DIRECTORIES": LINUX, "LC_ALL": "C"}
+
+
+def arguments(description, what, out):
+    """A parser for what is built with patches; see parsed()."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--patches", metavar="DIR", default=SERIES, type=Path,
+                        help="patches other than those in patches/linux")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=out,
+                        help=f"where {what} (default {os.path.relpath(out)})")
+    parser.add_argument("--stamp", metavar="FILE", type=Path,
+                        help="touch FILE when all is built (for meson)")
+    return parser
+
+
+def parsed(parser):
+    """Its arguments; the usual place is for the usual patches only."""
+    args = parser.parse_args()
+    out = parser.get_default("out")
+    if args.patches != SERIES and args.out == out:
+        parser.error(f"--patches wants --out: {os.path.relpath(out, ROOT)} is "
+                     "for patches/linux")
+    return args
+
+
+def counted(patches):
+    return f"{len(patches)} patch{'' if len(patches) == 1 else 'es'}"
 
 
 def series(directory=SERIES):
@@ -123,8 +150,7 @@ class Tree:
         if now["patches"] == want:
             self.refuse_edits(now["files"])
             return
-        say(f"Applying {len(patches)} patch{'es'[:2 * (len(patches) != 1)]} "
-            f"to build/linux/{self.name}")
+        say(f"Applying {counted(patches)} to build/linux/{self.name}")
         names = apply(patches)
         self.refuse_edits(now["files"])
         self.replace(set(names) | set(now["files"]), set(names))

@@ -256,7 +256,7 @@ static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
 static void publish_untold(KVMDirtyTracker *t, KVMMemoryListener *kml,
                            KVMSlot *slot)
 {
-    if (t->protection_lost || kvm_dirty_slot_is_blind(slot)) {
+    if (kvm_dirty_slot_is_untold(t, slot)) {
         dirty_publish_slot(t, slot);
     }
 }
@@ -412,20 +412,16 @@ static int64_t ring_plan(KVMDirtyTracker *t)
 /*
  * KVM has told that a ring reached its watermark.  Being late is no harm: what
  * a ring has no room for goes to the bitmap.
- * Called with the tracker lock held, in the reaper's thread.
+ * Called with the tracker lock held, in the reaper's thread.  Returns when to
+ * look again, unless KVM tells before.
  */
-static void ring_reap_marked(KVMDirtyTracker *t)
+static int64_t ring_reap_marked(KVMDirtyTracker *t, int64_t now)
 {
-    bool marked = false;
-
-    for (guint i = 0; i < t->ring.rings->len; i++) {
-        marked |= dirty_ring_holds(g_ptr_array_index(t->ring.rings, i),
-                                   t->ring.watermark);
-    }
-    if (marked) {
-        ring_reap(t, NULL, RING_MARKED);
+    if (ring_reap(t, NULL, RING_MARKED)) {
         t->ring.pace.stats.harvests++;
     }
+    /* Nobody tells when a measurement ends. */
+    return t->ring.stopped_by_full ? now + RING_LIMIT_SLEEP : INT64_MAX;
 }
 
 /*
@@ -434,14 +430,13 @@ static void ring_reap_marked(KVMDirtyTracker *t)
  * microsecond a ring.
  * Called with the tracker lock held, in the reaper's thread.
  */
-static void ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
-                             int64_t now)
+static int64_t ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
+                                int64_t now)
 {
     DirtyPace *pace = &t->ring.pace;
 
     if (t->ring.watermark) {
-        ring_reap_marked(t);
-        return;
+        return ring_reap_marked(t, now);
     }
     dirty_pace_begin(pace, now, turn->planned);
     if (turn->logging_started || turn->vm_started) {
@@ -454,6 +449,7 @@ static void ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
         dirty_pace_harvested(pace, now, get_clock());
         ring_watch_all(t);
     }
+    return ring_plan(t);
 }
 
 /*
@@ -508,13 +504,7 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
         *next = now + RING_LOCKED_SLEEP;
         return false;
     }
-    ring_look_locked(t, turn, now);
-    if (!t->ring.watermark) {
-        *next = ring_plan(t);
-    } else {
-        /* Nobody tells when a measurement ends. */
-        *next = t->ring.stopped_by_full ? now + RING_LIMIT_SLEEP : INT64_MAX;
-    }
+    *next = ring_look_locked(t, turn, now);
     kvm_dirty_unlock();
     return true;
 }
@@ -573,12 +563,6 @@ static void ring_log_global_stop(MemoryListener *listener)
     dirty_reaper_set_logging(&kvm_state->dirty_tracker->ring.reaper, false);
 }
 
-static void ring_fetch_backup(KVMDirtyTracker *t, KVMMemoryListener *kml,
-                              KVMSlot *slot)
-{
-    dirty_log_fetch(t, slot);
-}
-
 /*
  * Pages that found no room in a ring are in the bitmaps.  KVM counts them, so
  * as long as the count stays the bitmaps need not be looked at.  With vCPUs
@@ -594,7 +578,7 @@ static void ring_fetch_overflow(KVMDirtyTracker *t)
     if (ring_reset(t) < 0 || t->ring.overflowed != t->ring.fetched) {
         t->ring.fetched = t->ring.overflowed;
         stat64_add(&t->stats.overflow_fetches, 1);
-        kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
+        dirty_log_fetch_all(t);
     }
 }
 
@@ -639,15 +623,11 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
     ring_reap(t, NULL, RING_ANY);
     ring_fetch_overflow(t);
     if (t->ring.with_bitmap && last_stage) {
-        kvm_dirty_for_each_logged_slot(t, ring_fetch_backup);
+        dirty_log_fetch_all(t);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
     kvm_dirty_unlock();
     trace_kvm_dirty_ring_flush(1);
-}
-
-static void sync_nothing(MemoryListener *listener, bool last_stage)
-{
 }
 
 /* Whether a page that the display logs is among those that came of late. */
@@ -670,18 +650,6 @@ static bool ring_has_display_page(KVMDirtyTracker *t, DirtyRing *ring)
     return found;
 }
 
-/* The display's pages, too, may have gone to the bitmap. */
-static void ring_fetch_display(KVMDirtyTracker *t, KVMMemoryListener *kml,
-                               KVMSlot *slot)
-{
-    const DirtySlot *where =
-        dirty_slots_find(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), 0);
-
-    if (where && (where->clients & (1 << DIRTY_MEMORY_VGA))) {
-        dirty_log_fetch(t, slot);
-    }
-}
-
 /*
  * A refresh of the display.  It must not cost a migration its late resets, so
  * rings are emptied only if there is something in them to be shown.
@@ -699,7 +667,8 @@ static void ring_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
         ring_reap(t, NULL, RING_ANY);
     }
     if (t->features.overflow) {
-        kvm_dirty_for_each_logged_slot(t, ring_fetch_display);
+        /* The display's pages, too, may have gone to the bitmap. */
+        dirty_log_fetch_display(t);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
     kvm_dirty_unlock();
@@ -725,26 +694,13 @@ static void ring_presync(KVMDirtyTracker *t)
     trace_kvm_dirty_presync(1);
 }
 
-/*
- * Rings are of vCPUs, not of address spaces: the sync of the first address
- * space covers the others.  These need the callback all the same, or the
- * memory core would ask them slot by slot.
- */
+/* Rings are of vCPUs, not of address spaces. */
 static void ring_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
 {
-    KVMMemoryListener *kml = container_of(listener, KVMMemoryListener,
-                                          listener);
-
-    if (kml->as_id == 0) {
-        listener->log_global_start = ring_log_global_start;
-        listener->log_global_stop = ring_log_global_stop;
-        listener->log_sync_global = ring_log_sync_global;
-        listener->log_sync_region = ring_log_sync_region;
-    } else {
-        listener->log_sync_global = sync_nothing;
-    }
-    listener->log_clear = dirty_late_log_clear;
-    dirty_wp_all_setup_commit(t, listener);
+    listener->log_global_start = ring_log_global_start;
+    listener->log_global_stop = ring_log_global_stop;
+    listener->log_sync_global = ring_log_sync_global;
+    listener->log_sync_region = ring_log_sync_region;
 }
 
 static bool ring_attach_vcpu(KVMDirtyTracker *t, CPUState *cpu, Error **errp)
@@ -880,5 +836,6 @@ const KVMDirtyBackendOps kvm_dirty_backend_ring = {
     .slot_drain = ring_slot_drain,
     .presync = ring_presync,
     .joined = ring_joined,
+    .sync_once = true,
     .late = true,
 };

@@ -31,6 +31,7 @@ typedef struct KVMDirtyBackendOps {
     /* Returns 0, -ENOTSUP if KVM does not offer it, or another -errno. */
     int (*enable)(KVMDirtyTracker *t, Error **errp);
     void (*start)(KVMDirtyTracker *t);                          /* or NULL */
+    /* With @sync_once only that of the first address space. */
     void (*setup_listener)(KVMDirtyTracker *t, MemoryListener *listener);
     bool (*attach_vcpu)(KVMDirtyTracker *t, CPUState *cpu,
                         Error **errp);                          /* or NULL */
@@ -43,6 +44,7 @@ typedef struct KVMDirtyBackendOps {
     void (*presync)(KVMDirtyTracker *t);                        /* or NULL */
     /* Somebody else, such as dirty-limit, wants to know of writes. */
     void (*joined)(KVMDirtyTracker *t);                         /* or NULL */
+    bool sync_once;             /* one sync is for all address spaces */
     bool late;                  /* log_clear is dirty_late_log_clear() */
 } KVMDirtyBackendOps;
 
@@ -143,6 +145,13 @@ static inline bool kvm_dirty_slot_is_blind(const KVMSlot *slot)
            !(slot->old_flags & KVM_MEM_LOG_DIRTY_PAGES) && !slot->dirty_late;
 }
 
+/* Nobody can say which pages of @slot are dirty: all of them count. */
+static inline bool kvm_dirty_slot_is_untold(const KVMDirtyTracker *t,
+                                            const KVMSlot *slot)
+{
+    return t->protection_lost || kvm_dirty_slot_is_blind(slot);
+}
+
 static inline uint64_t kvm_dirty_slot_pages(const KVMSlot *slot)
 {
     return slot->memory_size / qemu_real_host_page_size();
@@ -228,6 +237,29 @@ void dirty_log_slot_alloc(KVMDirtyTracker *t, KVMSlot *slot);
  * Called with the tracker lock held.
  */
 void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot);
+
+/**
+ * dirty_log_fetch_all: the same, for all logged slots
+ * dirty_log_fetch_display: the same, for those that the display logs
+ */
+void dirty_log_fetch_all(KVMDirtyTracker *t);
+void dirty_log_fetch_display(KVMDirtyTracker *t);
+
+/**
+ * dirty_log_get: KVM_GET_DIRTY_LOG of a slot, to its bitmap
+ * @flags: KVM_DIRTY_LOG_*; 0 where the kernel has none
+ *
+ * Returns 0, -ENOENT if KVM does not log the slot, or another -errno, which is
+ * reported.  Called with the tracker lock held.
+ */
+int dirty_log_get(KVMDirtyTracker *t, KVMSlot *slot, uint32_t flags);
+
+/**
+ * dirty_log_publish: make what is set in a slot's bitmap visible
+ *
+ * Called with the tracker lock held, and the pages protected.
+ */
+void dirty_log_publish(KVMDirtyTracker *t, KVMSlot *slot);
 
 /* dirty-wp-all.c, also for the ring */
 

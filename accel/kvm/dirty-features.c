@@ -33,7 +33,6 @@ void dirty_features_probe(KVMState *s, DirtyFeatures *features)
     bool reset = kvm_vm_check_extension(s, KVM_CAP_DIRTY_LOG_RING_RESET) > 0;
 
     *features = (DirtyFeatures) {
-        .reset = reset,
         .overflow = reset && kvm_vm_check_extension(
             s, KVM_CAP_DIRTY_LOG_RING_OVERFLOW) > 0,
         .watermark = kvm_vm_check_extension(

@@ -13,8 +13,8 @@
 
 /* Each is there or not, independently; constant after the probe. */
 typedef struct DirtyFeatures {
-    bool reset;                 /* KVM_RESET_DIRTY_RING */
-    bool overflow;              /* a full ring does not stop its vCPU */
+    bool overflow;              /* a full ring does not stop its vCPU; there */
+                                /* is KVM_RESET_DIRTY_RING then */
     bool watermark;             /* an eventfd tells that a ring fills */
     bool wp_all;                /* KVM_WRITE_PROTECT_ALL_MEM, and taking a */
                                 /* slot's log without protecting pages */

@@ -44,32 +44,72 @@ void dirty_log_slot_alloc(KVMDirtyTracker *t, KVMSlot *slot)
     }
 }
 
-void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot)
+int dirty_log_get(KVMDirtyTracker *t, KVMSlot *slot, uint32_t flags)
 {
     struct kvm_dirty_log log = {
         .slot = kvm_dirty_slot_key(slot->as_id, slot),
+        .padding1 = flags,
         .dirty_bitmap = slot->dirty_bmap,
     };
-    uint64_t pages;
+    int ret = kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
+
+    if (ret < 0 && ret != -ENOENT) {
+        error_report_once("KVM_GET_DIRTY_LOG of slot %d failed: %s; treating "
+                          "all of it as dirty", slot->slot, strerror(-ret));
+    }
+    return ret;
+}
+
+void dirty_log_publish(KVMDirtyTracker *t, KVMSlot *slot)
+{
+    uint64_t pages = cpu_physical_memory_set_dirty_lebitmap(
+        slot->dirty_bmap, slot->ram_start_offset, kvm_dirty_slot_pages(slot));
+
+    stat64_add(&t->stats.published_pages, pages);
+}
+
+void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot)
+{
     int ret;
 
-    if (kvm_dirty_slot_is_blind(slot)) {
+    if (kvm_dirty_slot_is_untold(t, slot)) {
         dirty_publish_slot(t, slot);
         return;
     }
 
-    ret = kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
+    ret = dirty_log_get(t, slot, 0);
     if (ret == 0) {
-        pages = cpu_physical_memory_set_dirty_lebitmap(
-            slot->dirty_bmap, slot->ram_start_offset,
-            kvm_dirty_slot_pages(slot));
-        stat64_add(&t->stats.published_pages, pages);
+        dirty_log_publish(t, slot);
     } else if (ret != -ENOENT) {
-        /* ENOENT: KVM does not log this slot */
-        error_report_once("KVM_GET_DIRTY_LOG of slot %d failed: %s; treating "
-                          "all of it as dirty", slot->slot, strerror(-ret));
         dirty_publish_slot(t, slot);
     }
+}
+
+static void fetch_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                       KVMSlot *slot)
+{
+    dirty_log_fetch(t, slot);
+}
+
+void dirty_log_fetch_all(KVMDirtyTracker *t)
+{
+    kvm_dirty_for_each_logged_slot(t, fetch_slot);
+}
+
+static void fetch_display_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                               KVMSlot *slot)
+{
+    const DirtySlot *where =
+        dirty_slots_find(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), 0);
+
+    if (where && (where->clients & (1 << DIRTY_MEMORY_VGA))) {
+        dirty_log_fetch(t, slot);
+    }
+}
+
+void dirty_log_fetch_display(KVMDirtyTracker *t)
+{
+    kvm_dirty_for_each_logged_slot(t, fetch_display_slot);
 }
 
 /*

@@ -68,18 +68,41 @@ static int choose_log(KVMDirtyTracker *t, const char *reason, Error **errp)
     return use_backend(t, &kvm_dirty_backend_log, reason, errp);
 }
 
-static int choose_backend(KVMDirtyTracker *t, Error **errp)
+/* @others: the modes that would do instead */
+static int insist_on(KVMDirtyTracker *t, const KVMDirtyBackendOps *backend,
+                     const char *others, Error **errp)
 {
     ERRP_GUARD();
+    const char *mode = KvmDirtyTrackingMode_str(t->mode);
+    g_autofree char *reason = g_strdup_printf("asked for by dirty-tracking=%s",
+                                              mode);
+    int ret = use_backend(t, backend, reason, errp);
+
+    if (ret == -ENOTSUP) {
+        error_prepend(errp, "dirty-tracking=%s is not possible, use "
+                      "dirty-tracking=%s: ", mode, others);
+    }
+    return ret;
+}
+
+static void drop_ring_size(KVMDirtyTracker *t)
+{
+    if (t->ring_size) {
+        warn_report("dirty-ring-size=%" PRIu32 " has no effect with "
+                    "dirty-tracking=%s", t->ring_size,
+                    KvmDirtyTrackingMode_str(t->mode));
+        t->ring_size = 0;
+    }
+}
+
+static int choose_backend(KVMDirtyTracker *t, Error **errp)
+{
     Error *ring_err = NULL;
     int ret;
 
     switch (t->mode) {
     case KVM_DIRTY_TRACKING_MODE_LOG:
-        if (t->ring_size) {
-            warn_report("dirty-ring-size=%" PRIu32 " has no effect with "
-                        "dirty-tracking=log", t->ring_size);
-        }
+        drop_ring_size(t);
         return choose_log(t, "asked for by dirty-tracking=log", errp);
 
     case KVM_DIRTY_TRACKING_MODE_RING:
@@ -88,27 +111,12 @@ static int choose_backend(KVMDirtyTracker *t, Error **errp)
                                         "dirty-tracking=ring needs a ring");
             return -EINVAL;
         }
-        ret = use_backend(t, &kvm_dirty_backend_ring,
-                          "asked for by dirty-tracking=ring", errp);
-        if (ret == -ENOTSUP) {
-            error_prepend(errp, "dirty-tracking=ring is not possible, use "
-                          "dirty-tracking=auto or log: ");
-        }
-        return ret;
+        return insist_on(t, &kvm_dirty_backend_ring, "auto or log", errp);
 
     case KVM_DIRTY_TRACKING_MODE_WP_ALL:
-        if (t->ring_size) {
-            warn_report("dirty-ring-size=%" PRIu32 " has no effect with "
-                        "dirty-tracking=wp-all", t->ring_size);
-            t->ring_size = 0;
-        }
-        ret = use_backend(t, &kvm_dirty_backend_wp_all,
-                          "asked for by dirty-tracking=wp-all", errp);
-        if (ret == -ENOTSUP) {
-            error_prepend(errp, "dirty-tracking=wp-all is not possible, use "
-                          "dirty-tracking=auto, ring or log: ");
-        }
-        return ret;
+        drop_ring_size(t);
+        return insist_on(t, &kvm_dirty_backend_wp_all, "auto, ring or log",
+                         errp);
 
     default:
         if (!t->ring_size) {
@@ -166,6 +174,15 @@ static void log_global_after_sync(MemoryListener *listener)
     stat64_add(&kvm_state->dirty_tracker->stats.syncs, 1);
 }
 
+static void sync_nothing(MemoryListener *listener, bool last_stage)
+{
+}
+
+/*
+ * Where one sync is for all address spaces, that of the first does it.  The
+ * others need the callback all the same, or the memory core would ask them slot
+ * by slot.
+ */
 void kvm_dirty_tracker_setup_listener(KVMState *s, KVMMemoryListener *kml)
 {
     KVMDirtyTracker *t = s->dirty_tracker;
@@ -173,7 +190,15 @@ void kvm_dirty_tracker_setup_listener(KVMState *s, KVMMemoryListener *kml)
     if (kml->as_id == 0) {
         kml->listener.log_global_after_sync = log_global_after_sync;
     }
-    t->backend->setup_listener(t, &kml->listener);
+    if (t->backend->late) {
+        kml->listener.log_clear = dirty_late_log_clear;
+    }
+    dirty_wp_all_setup_commit(t, &kml->listener);
+    if (t->backend->sync_once && kml->as_id != 0) {
+        kml->listener.log_sync_global = sync_nothing;
+    } else {
+        t->backend->setup_listener(t, &kml->listener);
+    }
 }
 
 bool kvm_dirty_tracker_attach_vcpu(CPUState *cpu, Error **errp)

@@ -33,7 +33,6 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "exec/memory.h"
-#include "exec/ram_addr.h"
 #include "dirty-backend.h"
 #include "trace.h"
 
@@ -88,24 +87,16 @@ void dirty_wp_all_setup_commit(KVMDirtyTracker *t, MemoryListener *listener)
 
 static void take_slot(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
 {
-    struct kvm_dirty_log log = {
-        .slot = kvm_dirty_slot_key(slot->as_id, slot),
-        .padding1 = KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT,
-        .dirty_bitmap = slot->dirty_bmap,
-    };
     int ret;
 
-    if (kvm_dirty_slot_is_blind(slot)) {
-        bitmap_set(slot->dirty_bmap, 0, kvm_dirty_slot_pages(slot));
+    if (kvm_dirty_slot_is_untold(t, slot)) {
         return;
     }
-    ret = kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
+    ret = dirty_log_get(t, slot, KVM_DIRTY_LOG_WITHOUT_WRITE_PROTECT);
     if (ret == -ENOENT) {
         /* KVM does not log it yet. */
         memset(slot->dirty_bmap, 0, slot->dirty_bmap_size);
     } else if (ret < 0) {
-        error_report_once("KVM_GET_DIRTY_LOG of slot %d failed: %s; treating "
-                          "all of it as dirty", slot->slot, strerror(-ret));
         bitmap_set(slot->dirty_bmap, 0, kvm_dirty_slot_pages(slot));
     }
 }
@@ -113,23 +104,10 @@ static void take_slot(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
 static void publish_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
                          KVMSlot *slot)
 {
-    if (t->protection_lost) {
+    if (kvm_dirty_slot_is_untold(t, slot)) {
         dirty_publish_slot(t, slot);
     } else {
-        stat64_add(&t->stats.published_pages,
-                   cpu_physical_memory_set_dirty_lebitmap(
-                       slot->dirty_bmap, slot->ram_start_offset,
-                       kvm_dirty_slot_pages(slot)));
-    }
-}
-
-static void fetch_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
-                       KVMSlot *slot)
-{
-    if (t->protection_lost) {
-        dirty_publish_slot(t, slot);
-    } else {
-        dirty_log_fetch(t, slot);
+        dirty_log_publish(t, slot);
     }
 }
 
@@ -140,7 +118,7 @@ static void wp_all_log_sync_global(MemoryListener *listener, bool last_stage)
     kvm_dirty_lock();
     dirty_fault_sync(&t->fault);
     if (t->wp_all.first && t->late.count) {
-        kvm_dirty_for_each_logged_slot(t, fetch_slot);
+        dirty_log_fetch_all(t);
     } else {
         kvm_dirty_for_each_logged_slot(t, take_slot);
         protect_all(t);
@@ -150,27 +128,12 @@ static void wp_all_log_sync_global(MemoryListener *listener, bool last_stage)
     kvm_dirty_unlock();
 }
 
-static void sync_nothing(MemoryListener *listener, bool last_stage)
-{
-}
-
-static void fetch_display_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
-                               KVMSlot *slot)
-{
-    const DirtySlot *where =
-        dirty_slots_find(&t->slots, kvm_dirty_slot_key(kml->as_id, slot), 0);
-
-    if (where && (where->clients & (1 << DIRTY_MEMORY_VGA))) {
-        fetch_slot(t, kml, slot);
-    }
-}
-
 static void wp_all_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
 
     kvm_dirty_lock();
-    kvm_dirty_for_each_logged_slot(t, fetch_display_slot);
+    dirty_log_fetch_display(t);
     kvm_dirty_unlock();
 }
 
@@ -206,27 +169,11 @@ static int wp_all_enable(KVMDirtyTracker *t, Error **errp)
     return 0;
 }
 
-/* One sync is for all address spaces. */
 static void wp_all_setup_listener(KVMDirtyTracker *t, MemoryListener *listener)
 {
-    KVMMemoryListener *kml = container_of(listener, KVMMemoryListener,
-                                          listener);
-
-    if (kml->as_id == 0) {
-        listener->log_global_start = wp_all_log_global_start;
-        listener->log_sync_global = wp_all_log_sync_global;
-        listener->log_sync_region = wp_all_log_sync_region;
-    } else {
-        listener->log_sync_global = sync_nothing;
-    }
-    listener->log_clear = dirty_late_log_clear;
-    dirty_wp_all_setup_commit(t, listener);
-}
-
-/* The slot goes away, and its mappings with it: nothing is left to protect. */
-static void wp_all_slot_drain(KVMDirtyTracker *t, KVMSlot *slot)
-{
-    fetch_slot(t, NULL, slot);
+    listener->log_global_start = wp_all_log_global_start;
+    listener->log_sync_global = wp_all_log_sync_global;
+    listener->log_sync_region = wp_all_log_sync_region;
 }
 
 const KVMDirtyBackendOps kvm_dirty_backend_wp_all = {
@@ -234,6 +181,7 @@ const KVMDirtyBackendOps kvm_dirty_backend_wp_all = {
     .enable = wp_all_enable,
     .setup_listener = wp_all_setup_listener,
     .slot_logged = dirty_log_slot_alloc,
-    .slot_drain = wp_all_slot_drain,
+    .slot_drain = dirty_log_fetch,
+    .sync_once = true,
     .late = true,
 };

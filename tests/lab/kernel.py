@@ -8,24 +8,15 @@ import itertools
 import sys
 
 from dirtylab import migrate, rig
+import rates
 
 BACKENDS = (("wp-all", 0), ("ring", 1024), ("ring", 65536))
-RATES = (500, 20000, 0)
 FEATURES = {"ring-overflow", "ring-watermark", "write-protect-all"}
 
 
-def start(r, backend, size, rate, vcpus=1):
-    return r.guest(backend, size, mem=384, vcpus=vcpus, maxcpus=0, vga=False,
-                   shared_bar=0,
-                   load=f"threads={vcpus},mib={96 // vcpus},rate={rate}")
-
-
 def moved(r, backend, size, rate, vcpus=1):
-    start(r, backend, size, rate, vcpus)
-    name = (f"{backend} {size or ''}, {vcpus} vCPU, "
-            f"{f'{rate} pages/s' if rate else 'flat out'}")
-    done = r.migrate(name, migrate.Options(passes=8), warm=0.5)
-    r.check_harvest(name, done, backend)
+    name = rates.guest(r, backend, size, vcpus, rate)
+    done = rates.trip(r, name, backend)
     raw = done.result.tracking.raw
     if backend == "wp-all":
         r.tap.ok(raw["protect-alls"] > 1,
@@ -57,7 +48,7 @@ def overflows(r):
 def patched(r, vcpus=1):
     """Whether there is something to test; says so if not."""
     r.need_kvm()
-    start(r, "ring", 1024, 500, vcpus)
+    rates.guest(r, "ring", 1024, vcpus, 500)
     found = set(r.query()["features"])
     if not found:
         r.tap.skip("all of it", "KVM is not that of patches/linux")
@@ -73,16 +64,14 @@ def scenario(r):
         overflows(r)
 
 
-def matrix(r):
-    if patched(r):
-        for (backend, size), rate in itertools.product(BACKENDS, RATES):
-            moved(r, backend, size, rate)
+def matrix(r, vcpus=1):
+    if patched(r, vcpus):
+        for (backend, size), rate in itertools.product(BACKENDS, rates.RATES):
+            moved(r, backend, size, rate, vcpus)
 
 
 def matrix2(r):
-    if patched(r, vcpus=2):
-        for (backend, size), rate in itertools.product(BACKENDS, RATES):
-            moved(r, backend, size, rate, vcpus=2)
+    matrix(r, vcpus=2)
 
 
 if __name__ == "__main__":
