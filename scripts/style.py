@@ -4,6 +4,7 @@
 
   style.py files     QEMU's checkpatch.pl on every C file of ours
   style.py patches   ... and on every patch in patches/qemu
+  style.py linux     the kernel's, strict, on every patch in patches/linux
   style.py shape     the size of patches/qemu, and symbols of the built QEMU
 """
 
@@ -12,6 +13,8 @@ import re
 import subprocess
 import sys
 
+import linux_source
+import linux_tree
 import overlay
 import series
 from common import COMPOSED, QEMU_BUILD, ROOT, main
@@ -30,6 +33,9 @@ EXCEPTIONS = [
     ("tests/lab/", "Use of volatile is usually wrong"),
     # It takes a structure's aligned member for a declaration.
     ("tests/lab/", "externs should be avoided in .c files"),
+    # Nor does the kernel's.
+    ("patches/linux/",
+     "added, moved or deleted file(s), does MAINTAINERS need updating?"),
 ]
 
 # Below this many added lines the patches stay hooks: code goes into files.
@@ -58,17 +64,21 @@ def expected(name, block):
                for where, what in EXCEPTIONS)
 
 
-def complaints(name, *options):
-    """Errors and warnings of checkpatch on file NAME that are no exceptions."""
-    # Seen from our root: it has other rules for what is in tests/.
-    script = os.path.join(COMPOSED, "scripts/checkpatch.pl")
-    done = subprocess.run(["perl", script, "--no-tree", "--no-summary",
-                           *options, name], cwd=ROOT, check=False, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, errors="replace")
-    blocks = re.split(r"^(?=(?:ERROR|WARNING): )", done.stdout, flags=re.M)
+def complaints(name, *options, tree=COMPOSED):
+    """What checkpatch of TREE says of file NAME, without the exceptions."""
+    # Seen from our root: it has other rules for what is in tests/.  Patches
+    # are piped: the kernel's takes what is in git for a source file.
+    script = os.path.join(tree, "scripts/checkpatch.pl")
+    with open(os.path.join(ROOT, name), encoding="utf-8") as text:
+        done = subprocess.run(["perl", script, "--no-tree", "--no-summary",
+                               *options, name if "-f" in options else "-"],
+                              cwd=ROOT, check=False, text=True, stdin=text,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              errors="replace")
+    blocks = re.split(r"^(?=(?:ERROR|WARNING|CHECK): )", done.stdout,
+                      flags=re.M)
     found = [block for block in blocks
-             if block.startswith(("ERROR: ", "WARNING: "))
+             if block.startswith(("ERROR: ", "WARNING: ", "CHECK: "))
              and not expected(name, block)]
     if done.returncode and len(blocks) == 1:
         found.append(f"ERROR: checkpatch.pl failed: {done.stdout}")
@@ -102,6 +112,13 @@ def patches(tap):
         tap.result(not found, path, found)
 
 
+def linux(tap):
+    for patch in linux_tree.series():
+        name = os.path.relpath(patch, ROOT)
+        found = complaints(name, "--strict", tree=linux_source.PRISTINE)
+        tap.result(not found, name, found)
+
+
 def shape(tap):
     added = {name: len(re.findall(r"^\+(?!\+\+ )", series.text(name), re.M))
              for name in series.names()}
@@ -124,7 +141,8 @@ def shape(tap):
 
 def run():
     tap = Tap()
-    {"files": files, "patches": patches, "shape": shape}[sys.argv[1]](tap)
+    {"files": files, "patches": patches, "linux": linux,
+     "shape": shape}[sys.argv[1]](tap)
     return tap.done()
 
 

@@ -51,6 +51,9 @@ CHECKS = {
     "perf": Check("dirty_log_perf_test", "-b 128M"),
     "perf-legacy": Check("dirty_log_perf_test", "-b 128M -g"),
     "perf-wp-all": Check("dirty_log_perf_test", "-b 128M", option="-W"),
+    "ring-perf": Check("dirty_ring_perf_test", "-b 64M -c 4096 -i 2"),
+    "ring-perf-wp-all": Check("dirty_ring_perf_test",
+                              "-b 64M -c 4096 -i 2 -m wp-all"),
     "memslots": Check("memslot_modification_stress_test", "-b 64M -i 100"),
 }
 
@@ -168,7 +171,7 @@ def run(tap, log, name, check, programs):
     tap.ok(not wrong, f"{name}: {shown}" + " fails" * bool(check.fails), wrong)
     tap.note(f"{took:.1f} s" + f", {attempt} runs" * (attempt > 1))
     for line in output.splitlines():
-        if re.search(r"time: [\d.]+s|Avg ", line):
+        if re.search(r"time: [\d.]+s|Avg |took [\d.]+s", line):
             tap.note(line)
 
 
