@@ -18,6 +18,7 @@ from dirtylab.guest import Sample
 from dirtylab.tap import Tap
 
 import idle
+import ioctls
 import machine
 import startstop
 import syncs
@@ -86,6 +87,35 @@ def log_times(tap):
           "no start, no time")
 
 
+def programs(tap):
+    found = ioctls.log_figures(
+        "Populate memory time: 9.0s\nEnabling dirty logging time: 0.25s\n\n"
+        "Iteration 1 dirty memory time: 2.5s\n"
+        "Iteration 1 get dirty log time: 0.5s\n"
+        "Iteration 2 dirty memory time: 1.5s\n"
+        "Iteration 2 get dirty log time: 0.75s\n"
+        "Get dirty log over 2 iterations took 1.25s. (Avg 0.62s/iteration)\n",
+        True)
+    check(tap, found, {"start-us": 250000, "first-pass-ms": 2500,
+                       "pass-ms": 1500, "fetch-us": 625000},
+          "what dirty_log_perf_test says is read")
+    found = ioctls.log_figures("Iteration 1 get dirty log time: 0.5s\n"
+                               "Iteration 1 clear dirty log time: 0.25s\n",
+                               False)
+    check(tap, found, {"fetch-us": 500000, "clear-us": 250000},
+          "without passes that write all")
+    found = ioctls.reset_figures(
+        "Reset (wp-all) of 100 entries took 0.5s\n"
+        "Reset (wp-all) of 99 entries took 0.25s\n")
+    check(tap, found, {"reset-us": 375000, "entries": 99},
+          "and dirty_ring_perf_test")
+    try:
+        ioctls.reset_figures("of 1 entries, and no time")
+        tap.ok(False, "a program that says nothing is an error")
+    except LabError:
+        tap.ok(True, "a program that says nothing is an error")
+
+
 def mutexes(tap):
     def taken(thread, mutex, where):
         return event(0, idle.TAKEN, f"taken mutex {mutex} ({where})", thread)
@@ -135,8 +165,9 @@ def timelines(tap):
 
 
 def machines(tap):
-    check(tap, [machine.accel(c) for c in ("bitmap", "ring-1024")],
-          ["kvm", "kvm,dirty-ring-size=1024"], "accelerator options")
+    check(tap, [machine.accel(c) for c in ("bitmap", "ring-1024", "wp-all")],
+          ["kvm", "kvm,dirty-ring-size=1024", "kvm,dirty-tracking=wp-all"],
+          "accelerator options")
     for bad in ("ring-x", "log"):
         try:
             machine.accel(bad)
@@ -159,6 +190,9 @@ def plans(tap):
     few = plan.jobs(ROWS["heavy"], 1, configs=["bitmap"], only="ours")
     check(tap, [job["members"] for job in few], [[("ours", "bitmap")]],
           "a part of it")
+    alone = plan.jobs(ROWS["heavy-patched"], 1, configs=["wp-all"])
+    check(tap, [job["members"] for job in alone], [[("ours", "wp-all")]],
+          "what only one of them has")
     sync = plan.jobs(ROWS["sync"], 5, sizes=[1, 16])
     check(tap, [(job["gib"], plan.results(job)) for job in sync],
           [(1, 20), (16, 20)], "guests of one size are one job")
@@ -239,6 +273,39 @@ def of_rows(tap):
     check(tap, [(v.measured[:3], v.reached) for v in bitmap],
           [("2 x", False), ("2 x", True)],
           "twice the time is worse, twice the writes are not")
+
+
+def of_kernel_rows(tap):
+    found = []
+    for gib, scale in ((0.5, 1), (1, 2), (2, 4)):
+        found += runs("upstream", "log", "fetch-us", 30000 * scale, gib=gib)
+        found += runs("ours", "log", "fetch-us", 100 + 5 * scale, gib=gib)
+        found += runs("upstream", "manual-protect", "fetch-us", 5 * scale,
+                      gib=gib)
+        found += runs("upstream", "log", "start-us", 25000 * scale, gib=gib)
+        found += runs("ours", "log", "start-us", 400 * scale, gib=gib)
+        found += runs("upstream", "log", "pass-ms", 100, gib=gib)
+        found += runs("ours", "log", "pass-ms", 104 + scale, gib=gib)
+    told = list(verdicts.dirtylog(summary.Summary(found)))
+    check(tap, [v.text() for v in told],
+          ["reached", "reached", "reached", "MISSED"] + ["not measured"] * 3
+          + ["reached", "MISSED", "MISSED"], "dirtylog")
+    check(tap, [told[n].measured for n in (0, 1)],
+          ["1,000 x (120,000 against 120)", "15 against 15"],
+          "a walk's time against ours, and what is added from size to size")
+    found = runs("upstream", "ring-65536", "reset-us", 29, gib=1) + \
+        runs("ours", "ring-65536", "reset-us", 10, gib=1)
+    check(tap, [v.text() for v in verdicts.reset(summary.Summary(found))],
+          ["MISSED"], "reset")
+    found = runs("upstream", "bitmap", "writes-during", 100) + \
+        runs("upstream", "bitmap", "total-ms", 100)
+    for number, config in enumerate(CONFIGS[1:]):
+        found += runs("ours", config, "ring-full", number)
+        found += runs("ours", config, "writes-during", 119 + number)
+        found += runs("ours", config, "total-ms", 99 + number)
+    told = [v.text() for v in verdicts.heavy_patched(summary.Summary(found))]
+    check(tap, told, ["reached", "MISSED", "MISSED", "reached", "reached",
+                      "reached", "MISSED"], "heavy-patched")
 
 
 def natives(tap):
@@ -330,7 +397,8 @@ def pictures(tap):
 def main():
     tap = Tap()
     for part in (traces, sync_times, log_times, mutexes, timelines, machines,
-                 plans, medians, judgments, of_rows, natives, texts, pictures):
+                 programs, plans, medians, judgments, of_rows, of_kernel_rows,
+                 natives, texts, pictures):
         part(tap)
     return tap.end()
 

@@ -2,6 +2,7 @@
 """Builds what is to be measured."""
 
 import subprocess
+import sys
 
 from . import paths
 from .errors import BenchError
@@ -23,6 +24,15 @@ def known(target):
     return subprocess.run(["ninja", "-C", str(paths.BUILD), "-t", "query",
                            target], capture_output=True,
                           check=False).returncode == 0
+
+
+def ensure_kvm(row):
+    """Our KVM and the kernel's programs, for a row that wants them. They say
+    themselves whether there is something to do."""
+    if row.patched:
+        run([sys.executable, "scripts/kvm_modules.py"], "building KVM")
+    if row.selftests:
+        run([sys.executable, "scripts/kvm_selftests.py"], "building tests")
 
 
 def ensure(update):

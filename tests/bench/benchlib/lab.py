@@ -13,16 +13,24 @@ MARK = b"##BENCH "
 PATIENCE = 5
 
 
-def carry_out(plan, expected, seconds, size, done):
+def options(row, smp):
+    """What sort of lab a row is measured in."""
+    found = ["--mem", str(row.mem), "--smp", str(smp)]
+    if row.patched:
+        found += ["--kvm", "patched"]
+    if row.selftests:
+        found += ["--copy", f"{paths.SELFTESTS}:/opt/kselftest"]
+    return found
+
+
+def carry_out(plan, expected, seconds, sort, done):
     """Calls `done(result)` for each of so many expected results. `seconds` is
-    the estimate for all, `size` the lab's: MiB and CPUs."""
-    mem, smp = size
+    the estimate for all, `sort` the lab's options."""
     limit = int(300 + PATIENCE * seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(plan, file)
         file.flush()
-        command = [str(paths.LAB_RUN), "--mem", str(mem), "--smp", str(smp),
-                   "--timeout", str(limit),
+        command = [str(paths.LAB_RUN), *sort, "--timeout", str(limit),
                    "--copy", f"{paths.INLAB}:/opt/bench",
                    "--copy", f"{file.name}:/opt/bench-plan.json", "--",
                    "python3", "/opt/bench/driver.py", "/opt/bench-plan.json"]

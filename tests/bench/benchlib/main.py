@@ -76,7 +76,7 @@ def measure_in_lab(row, jobs, smp, results):
     # Where guests are booted once, their first rounds are not the first that
     # runs in the lab.
     lab.carry_out({"jobs": jobs, "warm-up": not row.grouped}, expected, guess,
-                  (row.mem, smp), done)
+                  lab.options(row, smp), done)
 
 
 def measure_natively(row, runs, program, results):
@@ -86,9 +86,14 @@ def measure_natively(row, runs, program, results):
         store.save(results)
 
 
-def prepared(row, args, programs):
-    """Results to add to."""
-    results = store.new(row.name, programs, args.smp)
+def programs(row):
+    """{name: file} of what a row of the lab measures."""
+    return {**paths.QEMU, **({"kvm": paths.KVM} if row.patched else {})}
+
+
+def prepared(row, args, measured):
+    """Results to add to. `measured`: {name: file}."""
+    results = store.new(row.name, measured, args.smp)
     old = store.load(row.name) if args.add else None
     return store.added_to(old, results) if old else results
 
@@ -100,7 +105,8 @@ def measure(row, args):
         print(f"== {row.name}: about "
               f"{progress.duration(seconds(row, args))}", flush=True)
         if row.lab:
-            results = prepared(row, args, paths.QEMU)
+            build.ensure_kvm(row)
+            results = prepared(row, args, programs(row))
             failures = len(results["failures"])
             measure_in_lab(row, chosen_jobs(row, args), args.smp, results)
             return len(results["failures"]) == failures

@@ -11,6 +11,9 @@ RESULTS = BUILD / "bench"
 LAB_RUN = TOP / "tests/lab/run"
 INLAB = HERE / "inlab"
 NATIVE = BUILD / "tests/bench/native"
+# Made by scripts/kvm_modules.py and scripts/kvm_selftests.py.
+KVM = BUILD / "lab/kvm-patched/kvm.ko"
+SELFTESTS = BUILD / "lab/kvm-selftests"
 QEMU = {
     "ours": BUILD / "qemu/qemu-system-x86_64",
     "upstream": BUILD / "upstream/qemu-system-x86_64",

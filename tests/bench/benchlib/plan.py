@@ -16,9 +16,11 @@ def wanted(row, configs=None, sizes=None):
             and (not sizes or gib is None or gib in sizes)]
 
 
-def pair(config, first, only):
+def pair(row, config, first, only):
     both = WHO if first % 2 == 0 else WHO[::-1]
-    return [(who, config) for who in both if only in (None, who)]
+    alone = dict(row.alone).get(config)
+    return [(who, config) for who in both
+            if only in (None, who) and alone in (None, who)]
 
 
 def single(row, cases, runs, only):
@@ -26,7 +28,7 @@ def single(row, cases, runs, only):
     return [{"row": row.name, "gib": gib, "members": [member], "rounds": [turn]}
             for turn in range(runs)
             for index, (config, gib) in enumerate(cases)
-            for member in pair(config, turn + index, only)]
+            for member in pair(row, config, turn + index, only)]
 
 
 def grouped(row, cases, runs, only):
@@ -36,7 +38,7 @@ def grouped(row, cases, runs, only):
     for gib in dict.fromkeys(gib for _, gib in cases):
         configs = [config for config, g in cases if g == gib]
         members = [member for index, config in enumerate(configs)
-                   for member in pair(config, index, only)]
+                   for member in pair(row, config, index, only)]
         found.append({"row": row.name, "gib": gib, "members": members,
                       "rounds": list(range(runs))})
     return found

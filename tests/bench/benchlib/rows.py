@@ -34,6 +34,9 @@ class Row:
     log: bool = False           # with a logarithmic scale
     lab: bool = True            # measured in the lab
     mem: int = 4096             # MiB, of the lab
+    patched: bool = False       # on KVM with patches/linux
+    selftests: bool = False     # with the kernel's own programs
+    alone: tuple = ()           # configs that one of them does not have
 
 
 TRANSFER = (
@@ -74,6 +77,18 @@ STARTSTOP = (
     Metric("before-pause-ms", "longest guest pause before, for comparison",
            "ms"),
 )
+DIRTYLOG = (
+    Metric("fetch-us", "taking the log, and protecting", "us", speed=True),
+    Metric("start-us", "log start", "us", speed=True),
+    Metric("first-pass-ms", "guest's first pass after the start", "ms",
+           speed=True),
+    Metric("pass-ms", "guest's pass after taking the log", "ms", speed=True),
+    Metric("clear-us", "clearing what was taken", "us"),
+)
+RESET = (
+    Metric("reset-us", "reset", "us", speed=True),
+    Metric("entries", "entries", ""),
+)
 # Keys are those of the program, see native.py.
 NATIVE = (
     Metric("sync-us", "sync, 1000 dirty pages", "us"),
@@ -87,10 +102,19 @@ NATIVE = (
 SIZES = (1, 4, 16, 64)
 
 
-def transfer(name, load):
+MAPPED = (0.5, 1, 2)
+
+
+def transfer(name, load, configs=CONFIGS, where="", **more):
     return Row(name, f"live migration, random writes {load} over 256 MiB, "
-               "link 200 MB/s", TRANSFER,
-               tuple((config, None) for config in CONFIGS), boot=10, seconds=9)
+               f"link 200 MB/s{where}", TRANSFER,
+               tuple((config, None) for config in configs), boot=10, seconds=9,
+               **more)
+
+
+def patched(name, load):
+    return transfer(name, load, CONFIGS + ("wp-all",), ", patched KVM",
+                    patched=True, alone=(("wp-all", "ours"),))
 
 
 ROWS = {row.name: row for row in (
@@ -110,6 +134,18 @@ ROWS = {row.name: row for row in (
         STARTSTOP, tuple((config, gib) for gib in (0.5, 2)
                          for config in ("bitmap", "ring-4096")),
         boot=9, per_gib=3, seconds=4),
+    Row("dirtylog", "dirty log of memory that is all written: KVM's walk, and "
+        "write-protect-all", DIRTYLOG,
+        tuple((config, gib) for gib in MAPPED
+              for config in ("log", "manual-protect")),
+        per_gib=50, seconds=10, by_size=True, patched=True, selftests=True,
+        alone=(("manual-protect", "upstream"),)),
+    Row("reset", "reset of a full ring of pages in no order, of 1 GiB: KVM's, "
+        "and with all memory protected at once", RESET,
+        (("ring-65536", 1), ("ring-4096", 1)), boot=10, seconds=20,
+        patched=True, selftests=True),
+    patched("heavy-patched", "flat out"),
+    patched("mid-patched", "at 20 000 pages/s"),
 )}
 
 

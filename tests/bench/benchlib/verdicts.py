@@ -8,7 +8,7 @@ might have turned out the other way.
 
 import dataclasses
 
-from .rows import CONFIGS, RINGS, ROWS, case_name
+from .rows import CONFIGS, MAPPED, RINGS, ROWS, case_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +155,70 @@ def idle(s):
                   s.get("wakeups", "ours", "ring-4096"), 0)
 
 
+def dirtylog(s):
+    def of(key, who, gib, config="log"):
+        return s.get(key, who, config, gib)
+
+    yield ratio("taking the log at 2 GiB: at least 300 x faster than with a "
+                "walk", of("fetch-us", "upstream", 2),
+                of("fetch-us", "ours", 2), least=300)
+    yield growth("taking the log, 0.5 to 2 GiB: grows no more than a copy of "
+                 "the bitmap", [of("fetch-us", "ours", g) for g in (2, 0.5)],
+                 [of("fetch-us", "upstream", g, "manual-protect")
+                  for g in (2, 0.5)])
+    yield ratio("log start at 2 GiB: at most 0.02 x the walk",
+                of("start-us", "ours", 2), of("start-us", "upstream", 2),
+                most=0.02)
+    yield ratio("log start at 2 GiB: at most 1.3 x that at 0.5 GiB",
+                of("start-us", "ours", 2), of("start-us", "ours", 0.5),
+                most=1.3)
+    for key, after in (("first-pass-ms", "the start"),
+                       ("pass-ms", "taking the log")):
+        for gib in MAPPED:
+            yield ratio(f"guest's pass after {after}, {gib:g} GiB: at most "
+                        "1.05 x that after a walk", of(key, "ours", gib),
+                        of(key, "upstream", gib), most=1.05)
+
+
+def growth(target, ours, theirs):
+    """Both are (large, small); absolute growth, as one may start at nothing."""
+    if None in (*ours, *theirs):
+        return Verdict(target, "-", None)
+    grew, limit = (large.median - small.median for large, small in
+                   (ours, theirs))
+    return Verdict(target, f"{number(grew)} against {number(limit)}",
+                   grew <= limit)
+
+
+def reset(s):
+    yield ratio("reset of 65,472 entries: at least 3 x faster than mainline's",
+                s.get("reset-us", "upstream", "ring-65536", 1),
+                s.get("reset-us", "ours", "ring-65536", 1), least=3)
+
+
+def heavy_patched(s):
+    bitmap = "upstream", "bitmap"
+    for config in RINGS:
+        yield at_most(f"ring-full exits, {case_name(config)}: 0",
+                      s.get("ring-full", "ours", config), 0)
+    for config in RINGS[1:]:
+        yield ratio(f"guest writes/s, {case_name(config)}: at least 1.2 x "
+                    "upstream's bitmap", s.get("writes-during", "ours", config),
+                    s.get("writes-during", *bitmap), least=1.2)
+        yield ratio(f"total, {case_name(config)}: at most upstream's bitmap",
+                    s.get("total-ms", "ours", config),
+                    s.get("total-ms", *bitmap), most=1.0)
+
+
+def mid_patched(s):
+    for config in RINGS:
+        yield at_most(f"ring-full exits, {case_name(config)}: 0",
+                      s.get("ring-full", "ours", config), 0)
+
+
 OF_ROW = {"heavy": heavy, "mid": mid, "sparse": sparse, "sync": sync,
-          "idle": idle, "native": native}
+          "idle": idle, "native": native, "dirtylog": dirtylog, "reset": reset,
+          "heavy-patched": heavy_patched, "mid-patched": mid_patched}
 
 
 def judge(row, s):

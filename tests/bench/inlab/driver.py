@@ -22,6 +22,7 @@ from dirtylab.errors import LabError
 from dirtylab.vm import Lab
 
 import idle
+import ioctls
 import startstop
 import syncs
 import transfer
@@ -30,6 +31,8 @@ MARK = "##BENCH "
 ROWS = {
     "heavy": transfer.run, "mid": transfer.run, "sparse": transfer.run,
     "sync": syncs.run, "idle": idle.run, "startstop": startstop.run,
+    "heavy-patched": transfer.run, "mid-patched": transfer.run,
+    "dirtylog": ioctls.dirtylog, "reset": ioctls.reset,
 }
 
 

@@ -16,10 +16,12 @@ BOOT_TIMEOUT = 240
 
 
 def accel(name):
-    """What follows -accel for "bitmap" or "ring-ENTRIES". Upstream's options
-    only: both QEMUs get the same."""
+    """What follows -accel for "bitmap" or "ring-ENTRIES", upstream's options,
+    so that both QEMUs get the same; and for "wp-all", which only ours has."""
     if name == "bitmap":
         return "kvm"
+    if name == "wp-all":
+        return paths.accel(name)
     kind, _, size = name.partition("-")
     if kind != "ring" or not size.isdigit():
         raise ValueError(f"{name}: no such configuration")

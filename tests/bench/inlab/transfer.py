@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rows heavy, mid, sparse: a live migration of a guest that writes."""
+"""Rows heavy, mid, sparse: a live migration of a guest that writes; and the
+same on KVM with patches/linux."""
 
 from dirtylab import migrate
 from dirtylab.errors import LabError
@@ -22,7 +23,8 @@ def run(lab, job):
 
 
 def once(lab, row, who, config):
-    load = f"mib={LOAD_MIB},rate={RATES[row]},interval={INTERVAL}"
+    rate = RATES[row.removesuffix("-patched")]
+    load = f"mib={LOAD_MIB},rate={rate},interval={INTERVAL}"
     spec = machine.spec(who, config, ["global_dirty_changed"], mem=MEM, load=load)
     src = machine.booted(lab, spec)
     dst = lab.start(spec, incoming=True)
