@@ -26,6 +26,7 @@
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "system/kvm.h"
+#include "system/runstate.h"
 #include "dirty-backend.h"
 #include "trace.h"
 
@@ -204,11 +205,24 @@ static void log_sync(MemoryListener *listener, MemoryRegionSection *section)
     kvm_dirty_unlock();
 }
 
+/*
+ * In the last pass of a migration the guest has stopped and nobody fetches any
+ * more: to protect pages would only make its stop longer.  Should it go on here
+ * after all, what was not cleared is reported once more.
+ */
+static bool is_last_pass(void)
+{
+    return runstate_check(RUN_STATE_FINISH_MIGRATE);
+}
+
 static void log_clear(MemoryListener *listener, MemoryRegionSection *section)
 {
     KVMMemoryListener *kml = container_of(listener, KVMMemoryListener,
                                           listener);
 
+    if (is_last_pass()) {
+        return;
+    }
     kvm_dirty_lock();
     for_each_slot_part(kvm_state->dirty_tracker, kml, section, clear_pages);
     kvm_dirty_unlock();

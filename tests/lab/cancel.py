@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A migration is cancelled, early and late, and then done after all."""
+"""A migration is cancelled, early and late, loses its destination in the last
+moment, and is then done after all."""
 
 import sys
 
@@ -28,6 +29,15 @@ def steps(r, backend):
                  vm.console.corrupt)
         r.tap.note(f"cancelled after {now.seconds:.1f} s in pass "
                    f"{now.passes}")
+    dst = r.destination()
+    told = migrate.start_and_lose(vm, dst, migrate.Options())
+    r.lab.drop(dst)
+    vm.run_for(0.5)
+    r.tap.ok(vm.status() == "running" and not vm.console.corrupt,
+             "destination lost in the last pass, the guest runs",
+             vm.console.corrupt)
+    r.tap.ok(told, "and QEMU says why the migration failed")
+    r.tap.note(f"it says: {told}")
     if r.query():
         before = counters(r)
         vm.run_for(1.5)

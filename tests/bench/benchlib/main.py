@@ -88,7 +88,8 @@ def measure_natively(row, runs, program, results):
 
 def programs(row):
     """{name: file} of what a row of the lab measures."""
-    return {**paths.QEMU, **({"kvm": paths.KVM} if row.patched else {})}
+    return {**({} if row.selftests else paths.QEMU),
+            **({"kvm": paths.KVM} if row.patched else {})}
 
 
 def prepared(row, args, measured):

@@ -185,6 +185,30 @@ def _wait_destination(dst, timeout=30):
         time.sleep(0.05)
 
 
+def start_and_lose(src, dst, options):
+    """Start a migration and have the destination vanish while the source,
+    stopped, sends its last pass; wait until it goes on. Returns the error it
+    tells.
+
+    That pass begins when little was sent yet, so that it takes a while.
+    """
+    configure(src, held())
+    src.qmp.cmd("migrate", {"uri": listen(dst, options)})
+    began = time.monotonic()
+    while look(src, began)[1].passes < 1:
+        time.sleep(0.02)
+    src.qmp.drain_events()
+    configure(src, dataclasses.replace(options, downtime=600000))
+    src.qmp.wait_event("STOP", options.timeout)
+    dst.proc.kill()
+    src.qmp.wait_event("RESUME", options.timeout)
+    info, last = look(src, began)
+    if last.stage != "failed":
+        raise LabError(f"with its destination gone the migration is "
+                       f"{last.stage}")
+    return info.get("error-desc", "")
+
+
 def start_and_cancel(src, dst, options, passes=2):
     """Start a migration, cancel it once `passes` passes have begun, and wait
     until the source is its own again. Returns the last look before that.
