@@ -116,6 +116,6 @@ void dirty_options_class_init(ObjectClass *oc)
                               set_mode, NULL, NULL);
     object_class_property_set_description(oc, "dirty-tracking",
         "How to track dirty pages: auto (the ring if dirty-ring-size is set "
-        "and KVM has one, else the log), ring, log, or wp-all "
-        "(default: auto)");
+        "and KVM has one, else wp-all if KVM has that, else the log), ring, "
+        "log, or wp-all (default: auto)");
 }

@@ -68,6 +68,30 @@ static int choose_log(KVMDirtyTracker *t, const char *reason, Error **errp)
     return use_backend(t, &kvm_dirty_backend_log, reason, errp);
 }
 
+/*
+ * The best there is without a ring.  With a small guest protecting all at once
+ * and page by page are as good as each other (docs/bench.md); what a pass costs
+ * KVM is the same for any guest with the one, and grows with what the guest
+ * writes with the other.
+ */
+static int choose_bitmap(KVMDirtyTracker *t, const char *reason, Error **errp)
+{
+    g_autofree char *both = NULL;
+    Error *err = NULL;
+
+    if (!t->features.wp_all) {
+        return choose_log(t, reason, errp);
+    }
+    t->ring_size = 0;
+    both = g_strdup_printf("%s, and KVM can write-protect all memory at once",
+                           reason);
+    if (use_backend(t, &kvm_dirty_backend_wp_all, both, &err) == 0) {
+        return 0;
+    }
+    warn_reportf_err(err, "protecting memory page by page: ");
+    return choose_log(t, reason, errp);
+}
+
 /* @others: the modes that would do instead */
 static int insist_on(KVMDirtyTracker *t, const KVMDirtyBackendOps *backend,
                      const char *others, Error **errp)
@@ -120,15 +144,15 @@ static int choose_backend(KVMDirtyTracker *t, Error **errp)
 
     default:
         if (!t->ring_size) {
-            return choose_log(t, "dirty-ring-size is 0", errp);
+            return choose_bitmap(t, "dirty-ring-size is 0", errp);
         }
         ret = use_backend(t, &kvm_dirty_backend_ring,
                           "asked for by dirty-ring-size", &ring_err);
         if (ret == -ENOTSUP) {
             warn_reportf_err(ring_err, "dirty-ring-size=%" PRIu32 " ignored, "
                              "using the dirty log (bitmap): ", t->ring_size);
-            return choose_log(t, "KVM_CAP_DIRTY_LOG_RING is not offered",
-                              errp);
+            return choose_bitmap(t, "KVM_CAP_DIRTY_LOG_RING is not offered",
+                                 errp);
         }
         error_propagate(errp, ring_err);
         return ret;

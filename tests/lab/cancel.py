@@ -59,5 +59,9 @@ def log(r):
     steps(r, "log")
 
 
+def wp_all(r):
+    steps(r, "wp-all")
+
+
 if __name__ == "__main__":
     sys.exit(rig.main("cancel and retry", ring, __doc__))

@@ -45,9 +45,17 @@ def ring(r):
           ("dirty-bitmap",))
 
 
-def log(r):
+def bitmap(r, backend):
     r.need_kvm()
-    steps(r, "log", ("dirty-bitmap", "page-sampling"), ("dirty-ring",))
+    steps(r, backend, ("dirty-bitmap", "page-sampling"), ("dirty-ring",))
+
+
+def log(r):
+    bitmap(r, "log")
+
+
+def wp_all(r):
+    bitmap(r, "wp-all")
 
 
 if __name__ == "__main__":

@@ -83,5 +83,9 @@ def log(r):
     steps(r, "log")
 
 
+def wp_all(r):
+    steps(r, "wp-all")
+
+
 if __name__ == "__main__":
     sys.exit(rig.main("vCPU hotplug", ring, __doc__))

@@ -8,6 +8,7 @@ import itertools
 import sys
 
 from dirtylab import migrate, rig
+import options
 import rates
 
 BACKENDS = (("wp-all", 0), ("ring", 1024), ("ring", 65536))
@@ -57,8 +58,18 @@ def patched(r, vcpus=1):
     return True
 
 
+def chosen(r):
+    """What auto takes without a ring, with and without the kernel's help."""
+    for option, backend in (("", "wp-all"), ("dirty-tracking=log", "log"),
+                            ("x-dirty-fault-no-features=on", "log"),
+                            ("dirty-ring-size=4096,x-dirty-fault-no-ring=on",
+                             "wp-all")):
+        options.shown(r, option, backend, 0)
+
+
 def scenario(r):
     if patched(r):
+        chosen(r)
         moved(r, "wp-all", 0, 0)
         moved(r, "ring", 1024, 20000)
         overflows(r)

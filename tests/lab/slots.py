@@ -84,5 +84,9 @@ def log(r):
     steps(r, "log")
 
 
+def wp_all(r):
+    steps(r, "wp-all")
+
+
 if __name__ == "__main__":
     sys.exit(rig.main("slot removal", ring, __doc__))

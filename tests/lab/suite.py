@@ -50,6 +50,10 @@ SCENARIOS = {
     "matrix": matrix.scenario,
     "rates": rates.scenario,
     "kernel": kernel.scenario,
+    "dirtyrate-wp-all": dirtyrates.wp_all,
+    "cancel-wp-all": cancel.wp_all,
+    "slots-wp-all": slots.wp_all,
+    "hotplug-wp-all": hotplug.wp_all,
     "kernel-matrix": kernel.matrix,
     "kernel-matrix2": kernel.matrix2,
 }
@@ -60,6 +64,9 @@ GROUPS = {
     "life": ("dirtyrate-ring", "dirtylimit", "late", "cancel-ring",
              "slots-ring", "vga-ring", "hotplug-ring", "pingpong", "smm"),
     "log": ("dirtyrate-log", "cancel-log", "slots-log", "hotplug-log"),
+    # Needs KVM with patches/linux.
+    "wp-all": ("dirtyrate-wp-all", "cancel-wp-all", "slots-wp-all",
+               "hotplug-wp-all"),
 }
 
 

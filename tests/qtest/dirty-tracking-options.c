@@ -22,7 +22,7 @@ typedef struct Accepted {
     const char *name;
     const char *props;
     const char *mode;
-    /* 0: the log */
+    /* 0: bitmaps */
     int ring_size;
     /* How it begins */
     const char *reason;
@@ -33,6 +33,8 @@ typedef struct Accepted {
 static const Accepted accepted[] = {
     { "default", "", "auto", 0, "dirty-ring-size is 0" },
     { "size-0", ",dirty-ring-size=0", "auto", 0, "dirty-ring-size is 0" },
+    { "no-features", ",x-dirty-fault-no-features=on", "auto", 0,
+      "dirty-ring-size is 0 (" },
     { "size-1024", ",dirty-ring-size=1024", "auto", 1024,
       "asked for by dirty-ring-size" },
     { "auto-4096", ",dirty-tracking=auto,dirty-ring-size=4096", "auto", 4096,
@@ -114,6 +116,15 @@ static const Refused refused_wp_all = {
       "ring", "log" }
 };
 
+/* Without a ring auto takes what this kernel has, and says so. */
+static const char *bitmap_backend(const Accepted *want, QDict *info)
+{
+    bool wp_all = g_str_equal(want->mode, "auto") &&
+                  strstr(qdict_get_str(info, "reason"), "write-protect all");
+
+    return wp_all ? "wp-all" : "log";
+}
+
 static void check_accepted(const Accepted *want)
 {
     g_autofree char *text = NULL;
@@ -123,7 +134,7 @@ static void check_accepted(const Accepted *want)
 
     g_assert_cmpstr(qdict_get_str(info, "mode"), ==, want->mode);
     g_assert_cmpstr(qdict_get_str(info, "backend"), ==,
-                    want->ring_size ? "ring" : "log");
+                    want->ring_size ? "ring" : bitmap_backend(want, info));
     /* The log adds how it protects pages again. */
     g_assert_true(g_str_has_prefix(qdict_get_str(info, "reason"),
                                    want->reason));

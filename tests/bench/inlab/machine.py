@@ -9,6 +9,8 @@ from dirtylab import config as paths
 # installed does not.
 ARGS = {"upstream": (),
         "ours": ("-global", "migration.x-dirty-summary-check=off")}
+# What ours takes by itself depends on the kernel.
+PAGE_BY_PAGE = {("ours", "bitmap"): ",dirty-tracking=log"}
 QEMU = {"upstream": paths.UPSTREAM, "ours": paths.QEMU}
 
 # Boots take most of the time, and a busy host makes them slow.
@@ -35,7 +37,8 @@ def spec(who, config, trace=(), **changes):
     for event in trace:
         args += ["-trace", f"enable={event}"]
     where = argparse.Namespace(qemu=QEMU[who], guest=paths.GUEST)
-    made = paths.spec(where, accel=accel(config), ram="private", **changes)
+    chosen = accel(config) + PAGE_BY_PAGE.get((who, config), "")
+    made = paths.spec(where, accel=chosen, ram="private", **changes)
     return made.replace(args=tuple(args))
 
 

@@ -29,7 +29,11 @@ class Rig:
         self.accel_base = args.accel
 
     def accel(self, backend, size=4096):
-        return config.accel(backend, size, self.accel_base)
+        """By name, not left to QEMU: what auto takes depends on the kernel."""
+        found = config.accel(backend, size, self.accel_base)
+        if backend == "log" and self.kvm and self.args.qemu != config.UPSTREAM:
+            found += ",dirty-tracking=log"
+        return found
 
     @property
     def kvm(self):
