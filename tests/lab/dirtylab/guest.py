@@ -40,8 +40,8 @@ class Console:
         self._offset = 0
         self._rest = b""
 
-    def poll(self):
-        """Read what is new; returns the newest sample or None."""
+    def read(self):
+        """What is new."""
         try:
             with open(self.path, "rb") as f:
                 f.seek(self._offset)
@@ -49,7 +49,11 @@ class Console:
         except FileNotFoundError:
             data = b""
         self._offset += len(data)
-        lines = (self._rest + data).split(b"\n")
+        return data
+
+    def poll(self):
+        """Read what is new; returns the newest sample or None."""
+        lines = (self._rest + self.read()).split(b"\n")
         self._rest = lines.pop()
         now = time.monotonic()
         for line in lines:

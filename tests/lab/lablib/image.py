@@ -12,7 +12,7 @@ import sys
 from contextlib import contextmanager
 
 from . import compile as build
-from . import guest, kernel, paths, pyruntime
+from . import guest, hostroot, kernel, paths, pyruntime
 from .tree import Tree, stripped
 
 IMAGES = paths.LAB / 'images'
@@ -66,12 +66,23 @@ def layers():
     with locked():
         kernel.ensure()
         base = base_tree()
-        below = base.paths()
-        found = [Layer('base', base).ensure(),
-                 Layer('qemu', qemu_tree(paths.qemu(), QEMU_ROOT, below)).ensure()]
-        if paths.UPSTREAM_QEMU.is_file():
-            tree = qemu_tree(paths.UPSTREAM_QEMU, UPSTREAM_ROOT, below)
-            found.append(Layer('upstream', tree).ensure())
+        return programs([Layer('base', base).ensure()], base.paths())
+
+
+def host_layers(libvirt):
+    """Of a host with libvirt: Debian, what the lab adds to it, and QEMU."""
+    with locked():
+        kernel.ensure()
+        root = hostroot.HostRoot(libvirt).ensure()
+        return programs([root, Layer('host', host_tree()).ensure()], root.paths())
+
+
+def programs(found, below):
+    """The QEMUs, on top of what is found."""
+    found.append(Layer('qemu', qemu_tree(paths.qemu(), QEMU_ROOT, below)).ensure())
+    if paths.UPSTREAM_QEMU.is_file():
+        tree = qemu_tree(paths.UPSTREAM_QEMU, UPSTREAM_ROOT, below)
+        found.append(Layer('upstream', tree).ensure())
     return found
 
 
@@ -84,8 +95,28 @@ def base_tree():
     add_guest(tree)
     pyruntime.add(tree)
     pyruntime.add_package(tree, '/opt/lab/qemu/qmp', paths.qemu_python() / 'qemu' / 'qmp')
+    add_init(tree)
+    return tree
+
+
+def add_init(tree):
     tree.file('/init', build.static('labinit', paths.LAB_SRC / 'l1' / 'labinit.c'),
               0o755, stripped)
+
+
+def host_tree():
+    tree = Tree()
+    tree.directory('/run')
+    tree.device('/dev/console', 0o020600, 5, 1)
+    tree.text('/etc/hosts', '127.0.0.1 localhost\n10.0.0.1 host1\n10.0.0.2 host2\n')
+    # Where libvirt looks for an emulator that nobody named.
+    tree.link('/usr/bin/qemu-system-x86_64', f'{QEMU_ROOT}/bin/qemu-system-x86_64')
+    for name in ('libvirtd.conf', 'qemu.conf'):
+        tree.file(f'/etc/libvirt/{name}', paths.LAB_SRC / 'hosts' / name, 0o644)
+    add_firmware(tree)
+    add_modules(tree)
+    add_guest(tree)
+    add_init(tree)
     return tree
 
 

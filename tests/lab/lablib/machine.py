@@ -72,7 +72,17 @@ def command_line(args, port, initrd):
             '-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console',
             '-device', 'virtio-serial-pci,max_ports=2',
             '-chardev', f'socket,id=lab,fd={port}',
-            '-device', 'virtserialport,chardev=lab,name=lab']
+            '-device', 'virtserialport,chardev=lab,name=lab', *network(args)]
+
+
+def network(args):
+    """A host's end of the cable between two; a unix socket for each end."""
+    if args.hosts == 1:
+        return []
+    local, remote = (f'{args.cable}/{n}' for n in (args.host, 3 - args.host))
+    return ['-netdev', 'dgram,id=n0,local.type=unix,remote.type=unix,'
+                       f'local.path={local},remote.path={remote}',
+            '-device', f'virtio-net-pci,netdev=n0,mac=52:54:00:0a:00:{args.host:02x},romfile=']
 
 
 def join(layers):

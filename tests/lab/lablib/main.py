@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from . import native, nested, options
+from . import hosts, native, nested, options
 from .errors import EXIT_LAB, LabError
 
 
@@ -24,6 +24,10 @@ def shell(argv):
 
 def start(args):
     try:
+        if args.hosts > 1:
+            if args.where == 'native':
+                raise LabError('--hosts 2: there is only one machine here; leave --where out')
+            return hosts.run(args)
         if args.where == 'auto':
             args.where = 'nested' if native.unusable() else 'native'
         if args.where == 'native':

@@ -18,31 +18,43 @@ LAST_WORDS = 10     # seconds a panicking kernel has for its last lines
 
 
 def run(args):
+    end_on_signals()
     layers = image.layers()
+    return Session(args).run([*layers, own_layer(args, layers)])
+
+
+def own_layer(args, layers):
+    """The archive with what is for this run only."""
     below = {path for layer in layers for path in layer.tree.paths()}
     archive = io.BytesIO()
     runlayer.tree(args, below).pack(archive)
-    session = Session(args)
-    return session.run([*layers, archive.getvalue()])
+    return archive.getvalue()
+
+
+def end_on_signals():
+    """Turned into SystemExit, so that machines are stopped on the way out."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
 
 
 class Session:
     """One machine from power-on to the end of its command."""
 
-    def __init__(self, args):
+    def __init__(self, args, name=None):
+        """name: what it says goes to standard error, under that name."""
         self.args = args
+        self.name = name
         self.console = Console(echo=args.verbose)
         self.decoder = frames.Decoder()
         self.status = None
         self.failure = None
         self.up = False
+        self.ending = False
+        self.machine = None
 
     def run(self, layers):
         self.started = time.monotonic()
         self.deadline = self.started + BOOT_LIMIT
-        # Turned into SystemExit, so that the machine is stopped on the way out.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda n, _: sys.exit(128 + n))
         self.machine = Machine(self.args, layers)
         self.terminal = Terminal(self.machine.port) if self.args.tty else None
         try:
@@ -52,6 +64,12 @@ class Session:
             self.machine.stop()
         self._note(f'{time.monotonic() - self.started:.1f} s in all')
         return self._verdict()
+
+    def end(self):
+        """Called from another thread: this one's run() returns soon."""
+        self.ending = True
+        if self.machine:
+            self.machine.process.kill()
 
     def _loop(self):
         with selectors.DefaultSelector() as self.selector:
@@ -103,12 +121,8 @@ class Session:
         return True
 
     def _frame(self, kind, payload):
-        if kind == b'O':
-            sys.stdout.buffer.write(payload)
-            sys.stdout.buffer.flush()
-        elif kind == b'E':
-            sys.stderr.buffer.write(payload)
-            sys.stderr.buffer.flush()
+        if kind in (b'O', b'E'):
+            self._pass_on(kind, payload)
         elif kind == b'H':
             self.up = True
             limit = self.args.timeout
@@ -118,6 +132,14 @@ class Session:
             self.status = int(payload)
         elif kind == b'F':
             self.failure = f'setting up L1 failed: {payload.decode(errors="replace")}'
+
+    def _pass_on(self, kind, payload):
+        if self.name:
+            text = payload.decode(errors='replace').rstrip('\n')
+            payload = ''.join(f'{self.name}: {line}\n' for line in text.split('\n')).encode()
+        out = sys.stdout if kind == b'O' and not self.name else sys.stderr
+        out.buffer.write(payload)
+        out.buffer.flush()
 
     def _timed_out(self):
         if self.console.fatal:
@@ -135,6 +157,8 @@ class Session:
         return f' (exit status {code} of the outer emulator)'
 
     def _verdict(self):
+        if self.ending:
+            return 0
         # A kernel that died counts even if the command's status got out before.
         if self.console.fatal:
             self.failure = f'L1 kernel died: {self.console.fatal.strip()}'

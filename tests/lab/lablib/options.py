@@ -4,6 +4,8 @@
 import argparse
 import os
 
+from . import hostroot
+
 
 def positive(text):
     value = int(text)
@@ -35,6 +37,14 @@ def module_param(text):
     if not dot or '=' not in setting or ' ' in setting:
         raise argparse.ArgumentTypeError(f"'{text}': want MODULE.PARAM=VALUE")
     return module.replace('_', '-'), setting
+
+
+def add_hosts(parser):
+    parser.add_argument('--hosts', type=int, choices=(1, 2), default=1,
+                        help='2: two emulated hosts with libvirt and a network of their own; '
+                             'the command runs on the first, the second answers as host2')
+    parser.add_argument('--libvirt', choices=tuple(hostroot.SUITES), default='bookworm',
+                        help='which libvirt they have (default bookworm)')
 
 
 def add_common(parser):
@@ -70,6 +80,7 @@ def parse_run(argv):
         epilog="Exit status: the command's; 124 when it took too long; "
                '125 when the lab failed, not the command.')
     add_common(parser)
+    add_hosts(parser)
     parser.add_argument('--timeout', type=positive, default=300, metavar='S',
                         help='seconds the command may take (default 300)')
     parser.add_argument('command', nargs='+', metavar='CMD', help='what to run, after --')
@@ -82,6 +93,7 @@ def parse_shell(argv):
     parser = argparse.ArgumentParser(
         prog='tests/lab/shell', description='A prompt on the KVM host (L1).')
     add_common(parser)
+    add_hosts(parser)
     parser.add_argument('command', nargs='*', metavar='CMD', help='instead of a shell')
     args = parser.parse_args(argv)
     args.command = args.command or ['/bin/sh']

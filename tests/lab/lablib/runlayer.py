@@ -13,6 +13,8 @@ SYSCTLS = (
     ('vm/overcommit_memory', '1'),      # large sparse guests
     ('kernel/core_pattern', '/tmp/core.%p'),
 )
+# For the cable between two hosts.
+NETWORK = ('failover', 'net_failover', 'virtio_net')
 # Of the caller's environment only this reaches L1.
 PASSED = ('LAB_', 'TERM')
 
@@ -44,6 +46,7 @@ def environment(args):
 def add_drivers(run):
     for file in sorted(paths.LAB_SRC.glob('*.py')):
         run.file(f'{LAB_ROOT}/{file.name}', file)
+    run.copy(f'{LAB_ROOT}/hosts', paths.LAB_SRC / 'hosts')
     package = paths.LAB_SRC / 'dirtylab'
     if package.is_dir():
         pyruntime.add_package(run, f'{LAB_ROOT}/dirtylab', package)
@@ -73,4 +76,6 @@ def modules(run, args):
             raise LabError(f'--kvm-param {name}.{setting}: the lab loads no module {name}, '
                            f'but {", ".join(found)}')
         lines[name] += f' {setting}'
+    if args.hosts > 1:
+        lines.update((name, f'/lib/modules/lab/{name}.ko') for name in NETWORK)
     return list(lines.values())

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A domain under load that moves between the hosts."""
+
+import dataclasses
+import json
+import threading
+import time
+from xml.sax.saxutils import escape
+
+import libvirt
+
+from dirtylab import digest
+from dirtylab.errors import LabError, Timeout
+from dirtylab.vm import BASE_CMDLINE, clock_options
+from hosts import Console
+
+EMULATOR = "/opt/qemu/bin/qemu-system-x86_64"
+GUEST = "/opt/guest"
+
+PATIENCE = 15           # seconds
+LIVE = (libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
+        | libvirt.VIR_MIGRATE_PERSIST_DEST
+        | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    name: str
+    ring: int = 4096            # 0: no ring
+    mem: int = 384              # MiB
+    vcpus: int = 1
+    load: str = "mib=96,rate=5000"
+
+    def xml(self):
+        ring = (f"<dirty-ring state='on' size='{self.ring}'/>"
+                if self.ring else "")
+        cmdline = " ".join(filter(None, [BASE_CMDLINE, clock_options(),
+                                         f"dirtyload={self.load}"]))
+        # Memory is a file, so that it can be compared; KVM is hidden, or it
+        # would write to pages of the guest on the destination.
+        return f"""
+<domain type='kvm'>
+  <name>{self.name}</name>
+  <memory unit='MiB'>{self.mem}</memory>
+  <memoryBacking><source type='file'/><access mode='shared'/></memoryBacking>
+  <vcpu>{self.vcpus}</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>{GUEST}/vmlinuz</kernel>
+    <initrd>{GUEST}/initrd</initrd>
+    <cmdline>{escape(cmdline)}</cmdline>
+  </os>
+  <features><acpi/><apic/><kvm><hidden state='on'/>{ring}</kvm></features>
+  <cpu mode='host-passthrough' check='none' migratable='on'/>
+  <on_reboot>destroy</on_reboot>
+  <devices>
+    <emulator>{EMULATOR}</emulator>
+    <controller type='usb' model='none'/>
+    <serial type='file'><source path='/tmp/{self.name}.serial'/></serial>
+    <console type='file'>
+      <source path='/tmp/{self.name}.console' append='on'/>
+      <target type='virtio' port='0'/>
+    </console>
+    <memballoon model='none'/>
+  </devices>
+</domain>"""
+
+
+class Move(threading.Thread):
+    """A migration under way. libvirt's call returns when it is over."""
+
+    def __init__(self, dom, target, params, flags):
+        super().__init__(daemon=True)
+        self.call = dom.migrateToURI3, (target.uri, params, flags)
+        self.error = None
+        self.start()
+
+    def run(self):
+        function, args = self.call
+        try:
+            function(*args)
+        except libvirt.libvirtError as err:
+            self.error = err
+
+    def wait(self, timeout=120):
+        """Until it is over; returns libvirt's error or None."""
+        self.join(timeout)
+        if self.is_alive():
+            raise Timeout(f"the migration is not over after {timeout} s")
+        return self.error
+
+
+class Domain:
+    def __init__(self, spec, host, other):
+        self.spec, self.host, self.other = spec, host, other
+        self.dom = host.conn.defineXML(spec.xml())
+        self.dom.create()
+        self.console = self._console()
+        self.wait_load()
+
+    def _console(self):
+        return Console(self.host, f"/tmp/{self.spec.name}.console")
+
+    def look_up(self):
+        """Anew, on the host where it is."""
+        self.dom = self.host.conn.lookupByName(self.spec.name)
+
+    def running(self):
+        return self.dom.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+
+    def wait_load(self, timeout=90):
+        """Until the guest has written some more; LabError if it lost a
+        page, or died."""
+        have = self.console.samples[-1].total if self.console.samples else -1
+        end = time.monotonic() + timeout
+        while True:
+            last = self.console.poll()
+            if self.console.corrupt or self.console.panics:
+                raise LabError(f"the guest says: {self.console.corrupt[:3]} "
+                               f"{self.console.panics[:3]}")
+            if last and last.total > max(have, 0):
+                return
+            if time.monotonic() > end:
+                raise Timeout(f"{self.spec.name} writes nothing on "
+                              f"{self.host.name}: "
+                              + self.host.log(self.spec.name))
+            time.sleep(0.1)
+
+    def monitor(self, command):
+        """What QEMU's monitor answers, through libvirt."""
+        answer = self.host.run("virsh", "qemu-monitor-command",
+                               self.spec.name,
+                               json.dumps({"execute": command}))
+        return json.loads(answer)["return"]
+
+    def start_move(self, flags=0, **params):
+        return Move(self.dom, self.other, params, LIVE | flags)
+
+    def arrived(self):
+        """It is the other host's now."""
+        self.host, self.other = self.other, self.host
+        self.look_up()
+        self.console = self._console()
+        self.console.poll()
+        self.console.samples.clear()
+
+    def move(self, flags=0, during=None, **params):
+        """Migrate, compare all memory, go on there; returns how many pages
+        were compared, and which differ."""
+        before = self.host.memory(self.spec.name)
+        moving = self.start_move(flags | libvirt.VIR_MIGRATE_PAUSED, **params)
+        began = time.monotonic()
+        forced = False
+        while moving.is_alive():
+            if during:
+                during(self)
+            if not forced and time.monotonic() > began + PATIENCE:
+                # Slow hosts: the pause may take as long as it needs.
+                forced = True
+                self.dom.migrateSetMaxDowntime(60000)
+            moving.join(0.1)
+        error = moving.wait()
+        if error:
+            before.release()
+            raise LabError(f"migration failed: {error}; "
+                           + self.other.log(self.spec.name))
+        self.arrived()
+        after = self.host.memory(self.spec.name)
+        compared = digest.differing(before, after)
+        before.release()
+        after.release()
+        self.dom.resume()
+        self.wait_load()
+        return compared
+
+    def destroy(self):
+        for host in (self.host, self.other):
+            try:
+                dom = host.conn.lookupByName(self.spec.name)
+            except libvirt.libvirtError:
+                continue
+            if dom.isActive():
+                dom.destroy()
+            if dom.isPersistent():
+                dom.undefine()
+            host.run("rm", "-f", f"/tmp/{self.spec.name}.console")

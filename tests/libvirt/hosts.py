@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The two hosts of the lab: libvirt, as any client sees it, and the agent."""
+
+import xmlrpc.client
+
+import libvirt
+
+from dirtylab import guest
+from dirtylab.errors import LabError
+
+# libvirt prints errors by itself, which are told here when they matter.
+libvirt.registerErrorHandler(lambda *_: None, None)
+
+
+class RemoteFile:
+    """A guest's console on a host, in pieces as it grows."""
+
+    def __init__(self, agent, path):
+        self.agent, self.path = agent, path
+        self.offset = 0
+
+    def read(self):
+        text = self.agent.read(self.path, self.offset)
+        self.offset += len(text.encode())
+        return text
+
+
+class Console(guest.Console):
+    """The load's lines, read through the agent."""
+
+    def __init__(self, host, path):
+        super().__init__(path)
+        self._file = RemoteFile(host.agent, path)
+
+    def read(self):
+        try:
+            return self._file.read().encode()
+        except xmlrpc.client.Fault:
+            return b""          # not there yet
+
+
+class HeldMemory:
+    """A guest's memory on one of the hosts, for digest.differing()."""
+
+    def __init__(self, host, path):
+        self.agent = host.agent
+        self.handle = self.agent.hold(path)
+
+    def chunks(self):
+        return self.agent.chunks(self.handle)
+
+    def pages(self, chunk):
+        return self.agent.pages(self.handle, chunk)
+
+    def release(self):
+        self.agent.release(self.handle)
+
+
+class Host:
+    def __init__(self, number):
+        self.name = f"host{number}"
+        self.uri = f"qemu+tcp://{self.name}/system"
+        self.agent = xmlrpc.client.ServerProxy(
+            f"http://{self.name}:8000", allow_none=True)
+        self.connect()
+
+    def connect(self):
+        """Anew, when libvirtd was restarted."""
+        self.conn = libvirt.open(self.uri)
+
+    def run(self, *command, check=True):
+        status, output = self.agent.run(list(command))
+        if check and status:
+            raise LabError(f"{self.name}: {' '.join(command)}: status "
+                           f"{status}: {output.strip()}")
+        return output
+
+    def memory(self, domain):
+        """The file that is the domain's memory."""
+        found = self.run("sh", "-c", "find /dev/shm/libvirt -type f "
+                         f"-path '*-{domain}/*'").split()
+        if len(found) != 1:
+            raise LabError(f"{self.name}: one file of memory expected, "
+                           f"there are {found}")
+        return HeldMemory(self, found[0])
+
+    def log(self, domain, lines=15):
+        """What QEMU and libvirt said last."""
+        return self.run("sh", "-c",
+                        f"tail -n {lines} /var/log/libvirt/qemu/{domain}.log "
+                        "/var/log/libvirt/libvirtd.log", check=False)

@@ -1,0 +1,268 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Live migration between two hosts as libvirt does it. Prints TAP.
+
+  tests/lab/run --hosts 2 --copy tests/libvirt:/opt/libvirt \\
+      -- python3 /opt/libvirt/suite.py [CASE...]
+"""
+
+import argparse
+import sys
+import time
+import traceback
+
+import libvirt
+
+from dirtylab.errors import LabError
+from dirtylab.tap import Tap
+from domain import Domain, Spec
+from hosts import Host
+
+RING = Spec("ring", ring=4096)
+LOG = Spec("log", ring=0)
+# Slow enough to do something meanwhile; MiB/s.
+SLOW = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: 8}
+
+
+class Bench:
+    """The hosts, checks, and a domain that cases hand on while it is well."""
+
+    def __init__(self, tap):
+        self.tap = tap
+        self.hosts = Host(1), Host(2)
+        self.domain = None
+
+    def guest(self, spec):
+        if self.domain and self.domain.spec == spec:
+            return self.domain
+        self.drop()
+        self.domain = Domain(spec, *self.hosts)
+        return self.domain
+
+    def drop(self):
+        if self.domain:
+            self.domain.destroy()
+            self.domain = None
+
+    def moved(self, name, flags=0, during=None, **params):
+        """A migration with the oracle."""
+        domain = self.domain
+        began = time.monotonic()
+        pages, differing = domain.move(flags, during, **params)
+        self.tap.note(f"{name}: now on {domain.host.name}, "
+                      f"{time.monotonic() - began:.1f} s with the comparison")
+        self.tap.ok(not differing, f"{name}: 0 of {pages} pages differ",
+                    f"{len(differing)} differ: {differing[:20]}")
+        return domain
+
+    def stays(self, name):
+        """After what failed the guest is still here, and writes."""
+        self.domain.look_up()
+        self.tap.ok(self.domain.running(), f"{name}: it runs at the source",
+                    str(self.domain.dom.state()))
+        self.domain.wait_load()
+        self.tap.ok(True, f"{name}: and writes")
+
+
+def backend(b, domain, wanted):
+    told = domain.monitor("query-kvm-dirty-tracking")
+    b.tap.ok(told["backend"] == wanted, f"QEMU tracks with the {wanted}",
+             str(told))
+
+
+def there_and_back(b, spec, wanted):
+    domain = b.guest(spec)
+    backend(b, domain, wanted)
+    b.moved("there")
+    b.moved("back")
+
+
+def ring(b):
+    there_and_back(b, RING, "ring")
+
+
+def log(b):
+    there_and_back(b, LOG, "log")
+
+
+def auto_converge(b):
+    b.guest(RING)
+    b.moved("auto-converge", libvirt.VIR_MIGRATE_AUTO_CONVERGE)
+
+
+def parallel(b):
+    b.guest(RING)
+    b.moved("parallel", libvirt.VIR_MIGRATE_PARALLEL,
+            **{libvirt.VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS: 2})
+
+
+def postcopy(b):
+    """The guest goes on there before all memory is: it checks itself."""
+    domain = b.guest(RING)
+    moving = domain.start_move(libvirt.VIR_MIGRATE_POSTCOPY, **SLOW)
+    time.sleep(1.5)
+    domain.dom.migrateStartPostCopy()
+    domain.dom.migrateSetMaxSpeed(1000, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY)
+    error = moving.wait()
+    if not b.tap.ok(error is None, "postcopy: it arrives", str(error)):
+        raise LabError("the guest cannot be continued")
+    domain.arrived()
+    domain.wait_load()
+    domain.wait_load()
+    b.tap.ok(not domain.console.corrupt, "postcopy: it misses no page",
+             domain.console.corrupt)
+
+
+def abort(b):
+    domain = b.guest(RING)
+    moving = domain.start_move(**SLOW)
+    time.sleep(1.5)
+    told = domain.dom.jobStats()
+    b.tap.ok(told.get("memory_processed", 0) > 0
+             and told.get("memory_total", 0) > 0,
+             "abort: libvirt tells progress before", str(told))
+    domain.dom.abortJob()
+    error = moving.wait()
+    b.tap.ok(error is not None and "abort" in str(error).lower(),
+             "abort: libvirt says so", str(error))
+    b.stays("abort")
+    b.moved("after the abort")
+
+
+def refused(b):
+    """The destination cannot take it: the guest goes on here."""
+    domain = b.guest(RING)
+    other = domain.other
+    changed = domain.spec.xml().replace("size='4096'", "size='1024'")
+    refusal(b, "another ring size", changed, "dirty-ring")
+    # Without KVM there QEMU does not even start.
+    other.run("mv", "/dev/kvm", "/dev/kvm.away")
+    try:
+        refusal(b, "no KVM there", None, "kvm")
+    finally:
+        other.run("mv", "/dev/kvm.away", "/dev/kvm")
+    b.moved("after the refusals")
+
+
+def refusal(b, name, xml, word):
+    params = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: xml} if xml else {}
+    error = b.domain.start_move(**params).wait()
+    b.tap.note(f"{name}: {error}")
+    b.tap.ok(error is not None and word in str(error).lower(),
+             f"{name}: refused, and the error says {word}", str(error))
+    b.stays(name)
+
+
+def daemon_killed(b):
+    """libvirtd of the source dies in the middle, and comes back."""
+    domain = b.guest(RING)
+    host = domain.host
+    moving = domain.start_move(**SLOW)
+    time.sleep(1.5)
+    host.run("pkill", "-KILL", "libvirtd")
+    error = moving.wait()
+    b.tap.ok(error is not None, "daemon killed: the client is told",
+             str(error))
+    host.run("libvirtd", "--daemon", "--listen")
+    host.connect()
+    b.stays("daemon killed")
+    settled(b)
+    b.moved("with a new daemon")
+
+
+def settled(b, timeout=60):
+    """Nothing of a migration is left, at either end."""
+    domain = b.domain
+    end = time.monotonic() + timeout
+    while domain.dom.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE \
+            or there(domain):
+        if time.monotonic() > end:
+            raise LabError(f"a migration is left over after {timeout} s")
+        time.sleep(0.5)
+
+
+def there(domain):
+    """Whether the other host still has half of it."""
+    try:
+        return domain.other.conn.lookupByName(domain.spec.name).isActive()
+    except libvirt.libvirtError:
+        return False
+
+
+def link_cut(b):
+    """The network between the hosts goes away in the middle."""
+    domain = b.guest(RING)
+    if domain.host.name != "host1":
+        b.moved("to host1, where the link is cut")
+    moving = domain.start_move(**SLOW)
+    time.sleep(1.5)
+    domain.host.run("ip", "link", "set", "eth0", "down")
+    try:
+        # libvirt gives up by itself: it asks five times, every five seconds.
+        error = moving.wait()
+        b.tap.ok(error is not None, "link cut: the client is told",
+                 str(error))
+        b.tap.note(f"link cut: {error}")
+        b.stays("link cut")
+    finally:
+        domain.host.run("ip", "link", "set", "eth0", "up")
+    domain.other.connect()
+    settled(b)
+    b.moved("with the link back")
+
+
+def dirty_rate(b):
+    """virsh domdirtyrate-calc, by ring."""
+    domain = b.guest(RING)
+    domain.dom.startDirtyRateCalc(
+        1, libvirt.VIR_DOMAIN_DIRTYRATE_MODE_DIRTY_RING)
+    end = time.monotonic() + 30
+    while True:
+        time.sleep(0.5)
+        (_, told), = domain.host.conn.domainListGetStats(
+            [domain.dom], libvirt.VIR_DOMAIN_STATS_DIRTYRATE)
+        if told.get("dirtyrate.calc_status") == \
+                libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED:
+            break
+        if time.monotonic() > end:
+            raise LabError(f"no dirty rate after 30 s: {told}")
+    b.tap.ok(told.get("dirtyrate.megabytes_per_second", 0) > 0
+             and told.get("dirtyrate.vcpu.0.megabytes_per_second", 0) > 0,
+             "libvirt tells rates of guest and vCPU", str(told))
+    b.tap.note(str(told))
+
+
+CASES = {case.__name__.replace("_", "-"): case for case in (
+    ring, dirty_rate, auto_converge, parallel, postcopy, abort, refused,
+    daemon_killed, link_cut, log)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=1, metavar="N")
+    parser.add_argument("cases", nargs="*", metavar="CASE",
+                        help=f"of {', '.join(CASES)}; default: all")
+    args = parser.parse_args()
+    unknown = set(args.cases) - set(CASES)
+    if unknown:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    tap = Tap()
+    b = Bench(tap)
+    for name in (args.cases or list(CASES)) * args.repeat:
+        tap.prefix = f"{name}: "
+        began = time.monotonic()
+        try:
+            CASES[name](b)
+        except (LabError, libvirt.libvirtError) as err:
+            tap.ok(False, "ran to its end", str(err))
+            b.drop()
+        except Exception:
+            tap.ok(False, "ran to its end", traceback.format_exc())
+            b.drop()
+        tap.note(f"{name} took {time.monotonic() - began:.0f} s")
+    b.drop()
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
