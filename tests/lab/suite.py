@@ -19,6 +19,7 @@ import idle
 import kernel
 import late
 import matrix
+import mixed
 import options
 import pingpong
 import rates
@@ -56,6 +57,7 @@ SCENARIOS = {
     "hotplug-wp-all": hotplug.wp_all,
     "kernel-matrix": kernel.matrix,
     "kernel-matrix2": kernel.matrix2,
+    "mixed": mixed.scenario,
 }
 
 GROUPS = {

@@ -114,16 +114,15 @@ def _delta(before, after):
                           raw=after.raw)
 
 
-def migrate(src, dst, options, progress=None, during=None):
-    """Migrate and wait for the end on both sides.
+def send(src, uri, options, progress=None, during=None, hint=lambda: ""):
+    """Migrate to there, and wait for the end on the source's side.
 
     `progress` gets a Progress several times a second; `during` is called with
     the seconds elapsed and may talk to the machines while the stream runs.
-    The destination stays stopped, for the oracle.
+    `hint` may know more of why it failed.
     """
     result = Result()
     configure(src, options)
-    uri = listen(dst, options)
     before = stats.tracking(src)
     src.console.poll()
     result.began = time.monotonic()
@@ -148,8 +147,7 @@ def migrate(src, dst, options, progress=None, during=None):
     if info["status"] != "completed":
         raise MigrationFailed(f"migration {info['status']}: "
                               f"{info.get('error-desc', 'no reason given')}"
-                              f"; destination said: {dst.stderr()[-400:]}")
-    _wait_destination(dst)
+                              + hint())
     _check_summary(src)
     ram = info["ram"]
     result.total_ms = info["total-time"]
@@ -161,6 +159,22 @@ def migrate(src, dst, options, progress=None, during=None):
     return result
 
 
+def migrate(src, dst, options, progress=None, during=None):
+    """Migrate from machine to machine and wait for the end on both sides; the
+    destination stays stopped, for the oracle."""
+    result = send(src, listen(dst, options), options, progress, during,
+                  lambda: f"; destination said: {dst.stderr()[-400:]}")
+    wait_destination(dst)
+    return result
+
+
+def receive(dst, uri, options):
+    """Have the destination read a stream that is complete, to its end."""
+    configure(dst, options)
+    dst.qmp.cmd("migrate-incoming", {"uri": uri})
+    wait_destination(dst)
+
+
 def _check_summary(src):
     """The recount mends what it finds, so memory alone would not show it."""
     found = src.hidden_pages()
@@ -168,7 +182,7 @@ def _check_summary(src):
         raise MigrationFailed("the source said: " + "; ".join(found[:4]))
 
 
-def _wait_destination(dst, timeout=30):
+def wait_destination(dst, timeout=30):
     end = time.monotonic() + timeout
     while True:
         info = dst.qmp.cmd("query-migrate")

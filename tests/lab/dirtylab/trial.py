@@ -34,7 +34,7 @@ class Trial:
         return found + self.complaints
 
 
-def _goes_on(src, dst, trial, settle):
+def goes_on(src, dst, trial, settle):
     """Start the destination and see that the guest continues there, not from
     an earlier moment and with nothing to complain about."""
     last = src.console.poll()
@@ -77,5 +77,5 @@ def run(src, dst, options, progress=None, during=None, settle=0.5, warm=0.0):
     trial.during = guest.rate(src.console.samples, since=result.began,
                               until=result.ended)
     if not trial.differing:
-        _goes_on(src, dst, trial, settle)
+        goes_on(src, dst, trial, settle)
     return trial
