@@ -7,10 +7,13 @@
 
 A check is one program with its arguments.  It fails if the program does, if it
 takes too long, or if the kernel warned meanwhile.  What the tree does not have
-and what the kernel does not offer is skipped.
+and what KVM does not offer is skipped; that a program skips what KVM offers,
+or runs what it does not, is a failure.
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -19,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import namedtuple
+from pathlib import Path
 
 from dirtylab.tap import Tap
 
@@ -30,9 +34,18 @@ LAST_LINES = 20
 # seconds: how long it may take.  mode (-M) and option come with patches: where
 # the program's -h does not name them the check is skipped.  fails: the program
 # is told to make a mistake, and must find it in one of so many runs, as the
-# guest has to write at the right moment.
-Check = namedtuple("Check", "program args seconds mode option fails",
-                   defaults=("", 120, None, None, 0))
+# guest has to write at the right moment.  needs: the capability without which
+# the program must skip itself.  tells: what it must say if and only if KVM
+# lacks a capability.  hugepages: of 2 MiB, to be set aside.
+Check = namedtuple("Check", "program args seconds mode option fails needs "
+                   "tells hugepages",
+                   defaults=("", 120, None, None, 0, None, None, 0))
+
+# Of patches/linux, as KVM_CHECK_EXTENSION knows them.
+CAPABILITIES = {"ring-reset": 0x44540001, "ring-overflow": 0x44540002,
+                "wp-all": 0x44540004}
+KVM_CREATE_VM = 0xae01
+KVM_CHECK_EXTENSION = 0xae03
 
 QUICK = "-i 3 -I 50"
 
@@ -43,18 +56,31 @@ CHECKS = {
     "dirty-ring-small": Check("dirty_log_test", QUICK + " -c 1024",
                               mode="dirty-ring"),
     "ring-overflow": Check("dirty_log_test", QUICK + " -c 1024",
-                           mode="ring-overflow"),
-    "wp-all": Check("dirty_log_test", QUICK, mode="wp-all"),
+                           mode="ring-overflow", needs="ring-overflow"),
+    "wp-all": Check("dirty_log_test", QUICK, mode="wp-all", needs="wp-all"),
     "wp-all-reversed": Check("dirty_log_test", "-i 16 -I 50", mode="wp-all",
-                             option="-w", fails=8),
-    "tracking": Check("dirty_tracking_test"),
+                             option="-w", fails=8, needs="wp-all"),
+    "tracking": Check("dirty_tracking_test", needs="ring-reset",
+                      tells=("wp-all", "No KVM_CAP_X86_WRITE_PROTECT_ALL_MEM: "
+                             "not tested")),
     "perf": Check("dirty_log_perf_test", "-b 128M"),
     "perf-legacy": Check("dirty_log_perf_test", "-b 128M -g"),
-    "perf-wp-all": Check("dirty_log_perf_test", "-b 128M", option="-W"),
+    "perf-wp-all": Check("dirty_log_perf_test", "-b 128M", option="-W",
+                         needs="wp-all"),
     "ring-perf": Check("dirty_ring_perf_test", "-b 64M -c 4096 -i 2"),
     "ring-perf-wp-all": Check("dirty_ring_perf_test",
-                              "-b 64M -c 4096 -i 2 -m wp-all"),
+                              "-b 64M -c 4096 -i 2 -m wp-all",
+                              needs="wp-all"),
     "memslots": Check("memslot_modification_stress_test", "-b 64M -i 100"),
+}
+
+# The same with memory in huge pages, which logging has to split.
+BACKINGS = {
+    f"{name}-{short}": CHECKS[name]._replace(
+        args=f"{CHECKS[name].args} -s {backing}", hugepages=pages)
+    for name in ("perf", "perf-legacy", "perf-wp-all")
+    for short, backing, pages in (("thp", "anonymous_thp", 0),
+                                  ("hugetlb", "anonymous_hugetlb", 96))
 }
 
 # What the kernel says when something is wrong with it.
@@ -106,6 +132,49 @@ def execute(command, seconds):
         return status, output.read()
 
 
+def offered():
+    """The names of what KVM offers of CAPABILITIES."""
+    with open("/dev/kvm", "rb+", buffering=0) as kvm:
+        vm = fcntl.ioctl(kvm, KVM_CREATE_VM, 0)
+        found = {name for name, number in CAPABILITIES.items()
+                 if fcntl.ioctl(vm, KVM_CHECK_EXTENSION, number) > 0}
+        os.close(vm)
+    return found
+
+
+def switched_on(*parameters):
+    """Whether all of these modules' parameters are, as far as they exist."""
+    values = []
+    for module, name in parameters:
+        path = Path(f"/sys/module/{module}/parameters/{name}")
+        with contextlib.suppress(FileNotFoundError):
+            values.append(path.read_text("ascii").strip() in ("Y", "1"))
+    return all(values)
+
+
+def capabilities(tap, offers):
+    """All memory can be protected at once only through the TDP MMU."""
+    tdp = switched_on(("kvm_amd", "npt"), ("kvm_intel", "ept"),
+                      ("kvm", "tdp_mmu"))
+    wanted = "ring-reset" in offers and tdp
+    tap.ok(("wp-all" in offers) == wanted,
+           f"write-protect-all is {'' if wanted else 'not '}offered, with the "
+           f"TDP MMU {'on' if tdp else 'off'}", f"offered: {sorted(offers)}")
+
+
+@contextlib.contextmanager
+def hugepages(count):
+    """Set aside that many; yields how many there are."""
+    if not count:
+        yield 0
+        return
+    path = Path("/proc/sys/vm/nr_hugepages")
+    before = path.read_text("ascii")
+    path.write_text(str(count), "ascii")
+    yield int(path.read_text("ascii"))
+    path.write_text(before, "ascii")
+
+
 def why_skipped(status, output):
     """The program's reason, None if it did not skip."""
     if status == KSFT_SKIP:
@@ -138,7 +207,27 @@ def verdict(status, check):
     return [f"ended with status {status}"] if status else []
 
 
-def run(tap, log, name, check, programs):
+def skip_is_wrong(check, offers, skipped):
+    """What is wrong with a program that skipped itself, or did not."""
+    lacks = check.needs and check.needs not in offers
+    if skipped and not lacks:
+        return ["the program skips itself, and KVM has all that it needs"]
+    if lacks and not skipped:
+        return [f"the program ran, and KVM does not offer {check.needs}"]
+    return []
+
+
+def telling(check, offers, output):
+    """What is wrong with what the program said of KVM."""
+    if not check.tells:
+        return []
+    capability, words = check.tells
+    wanted = capability not in offers
+    return [] if (words in output) == wanted else \
+        [f"it must {'' if wanted else 'not '}say: {words}"]
+
+
+def run(tap, log, offers, name, check, programs):
     program = os.path.join(programs, check.program)
     command = [program, *check.args.split()]
     if not os.path.exists(program):
@@ -160,10 +249,12 @@ def run(tap, log, name, check, programs):
     reason = why_skipped(status, output)
     splat = log.splat()
     shown = " ".join([check.program, *command[1:]])
-    if reason and not splat:
+    wrong = skip_is_wrong(check, offers, bool(reason))
+    if reason and not splat and not wrong:
         tap.skip(f"{name}: {shown}", reason)
         return
-    wrong = verdict(status, check)
+    if not reason:
+        wrong += verdict(status, check) or telling(check, offers, output)
     if wrong:
         wrong += output.splitlines()[-LAST_LINES:]
     if splat:
@@ -192,19 +283,30 @@ def main():
     parser.add_argument("--limit", type=int, metavar="S",
                         help="seconds for each check, instead of its own limit")
     parser.add_argument("checks", nargs="*", metavar="CHECK",
-                        help=f"of {', '.join(CHECKS)}; default: all")
+                        help=f"of {', '.join(CHECKS)}; default: all these. "
+                        f"Others: {', '.join(BACKINGS)}; 'all': really all")
     args = parser.parse_args()
-    unknown = set(args.checks) - set(CHECKS)
+    table = {**CHECKS, **BACKINGS}
+    names = list(table) if args.checks == ["all"] else args.checks or CHECKS
+    unknown = set(names) - set(table)
     if unknown:
         parser.error(f"no such check: {', '.join(sorted(unknown))}")
     if not os.path.isdir(args.programs):
         parser.error(f"{args.programs} is not there: give the lab "
                      f"--copy build/lab/kvm-selftests:{args.programs}")
     tap, log = Tap(), KernelLog()
-    for name in args.checks or CHECKS:
-        check = CHECKS[name]
-        run(tap, log, name, check._replace(seconds=args.limit or check.seconds),
-            args.programs)
+    offers = offered()
+    capabilities(tap, offers)
+    wanted = max(table[name].hugepages for name in names)
+    with hugepages(wanted) as got:
+        if wanted:
+            tap.ok(got >= wanted, f"{wanted} huge pages are set aside",
+                   f"there are {got}")
+        for name in names:
+            check = table[name]
+            seconds = args.limit or check.seconds
+            run(tap, log, offers, name, check._replace(seconds=seconds),
+                args.programs)
     lock_checking(tap)
     return tap.end()
 

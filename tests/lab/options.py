@@ -54,7 +54,7 @@ def refused(r, option, words):
 
 
 def shown(r, option, backend, size):
-    """What the monitor says of a machine with that option."""
+    """Check and return what the monitor says of a machine with that option."""
     accel = "kvm" + ("," + option if option else "")
     vm = r.lab.start(r.spec(accel=accel, mem=64, load="", vga=False,
                             shared_bar=0, maxcpus=0), paused=True)
@@ -65,6 +65,7 @@ def shown(r, option, backend, size):
                  f"-accel {accel}: backend {backend}, ring {size}",
                  str(answer))
         r.tap.note(f"{accel}: {answer}")
+        return answer
     finally:
         r.lab.drop(vm)
 

@@ -9,6 +9,7 @@ share its boot.
 import sys
 
 from dirtylab import config, rig
+import backing
 import basic
 import cancel
 import dirtylimit
@@ -17,9 +18,11 @@ import faults
 import hotplug
 import idle
 import kernel
+import kernel100
 import late
 import matrix
 import mixed
+import npt0
 import options
 import pingpong
 import rates
@@ -57,6 +60,9 @@ SCENARIOS = {
     "hotplug-wp-all": hotplug.wp_all,
     "kernel-matrix": kernel.matrix,
     "kernel-matrix2": kernel.matrix2,
+    "kernel-100": kernel100.scenario,
+    "kernel-backing": backing.scenario,
+    "kernel-npt0": npt0.scenario,
     "mixed": mixed.scenario,
 }
 

@@ -40,6 +40,7 @@ class Spec:
     maxcpus: int = 0                # 0: as many as there are vCPUs
     mem: int = 512                  # MiB
     ram: str = "file"               # that can be compared; "private": not
+    ram_dir: str = ""               # where that file is; "": the usual place
     load: str = ""                  # the guest's load generator; "" is none
     load_option: str = "dirtyload"  # its name on the kernel command line
     vga: bool = False
@@ -72,9 +73,9 @@ class Spec:
         return "host,kvm=off"
 
 
-def ram_directory(needed):
+def ram_directory(needed, wanted=""):
     """Where RAM files go: a tmpfs, and one with room for `needed` bytes."""
-    wanted = os.environ.get("DIRTYLAB_RAM_DIR", "/dev/shm")
+    wanted = wanted or os.environ.get("DIRTYLAB_RAM_DIR", "/dev/shm")
     if not os.path.isdir(wanted):
         raise Unavailable(f"{wanted}: no such directory; mount a tmpfs there "
                           "or set DIRTYLAB_RAM_DIR")
@@ -195,15 +196,17 @@ class Vm:
     def _ram_object(self):
         if self.spec.ram == "private":
             return f"memory-backend-ram,id=ram0,size={self.spec.mem}M"
+        # Where huge pages may be, guest and file must agree on where they start.
         return ("memory-backend-file,id=ram0,share=on,"
-                f"size={self.spec.mem}M,mem-path={self.ram}")
+                + ("align=2M," if self.spec.ram_dir else "")
+                + f"size={self.spec.mem}M,mem-path={self.ram}")
 
     def _make_files(self):
         """Guest memory and BAR that can be looked at from outside."""
         s = self.spec
         sizes = {"ram": s.mem << 20 if s.ram == "file" else 0,
                  "bar": s.shared_bar << 20}
-        where = ram_directory(sum(sizes.values()))
+        where = ram_directory(sum(sizes.values()), s.ram_dir)
         for kind, size in sizes.items():
             if not size:
                 continue
