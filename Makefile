@@ -55,7 +55,7 @@ help:
 	@echo 'make              build QEMU with our dirty tracking (build/qemu)'
 	@echo 'make demo         watch a busy guest being live-migrated, ring against bitmap'
 	@echo 'make check        run the tests; make check-slow: those that take longer'
-	@echo 'make bench        measure it against upstream (two hours; docs/bench.md)'
+	@echo 'make bench        measure it against upstream (some hours; docs/bench.md)'
 	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
 	@echo 'make kvm-modules  build KVM with patches/linux (docs/kernel.md)'

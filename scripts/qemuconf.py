@@ -16,7 +16,7 @@ COMMON = ["--python=/usr/bin/python3", "--disable-download", "--enable-system",
 
 LEAN = ["--without-default-features", "--disable-docs", "--enable-slirp",
         "--enable-fdt=system", "--enable-pixman", "--enable-vnc",
-        "--enable-linux-io-uring", "--enable-vhost-net",
+        "--enable-linux-io-uring", "--enable-seccomp", "--enable-vhost-net",
         "--enable-vhost-kernel"]
 
 FULL = ["--enable-docs", "--enable-tools", "--enable-fdt=system",

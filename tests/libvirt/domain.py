@@ -136,6 +136,18 @@ class Domain:
     def start_move(self, flags=0, **params):
         return Move(self.dom, self.other, params, LIVE | flags)
 
+    def under_way(self, moving, timeout=60):
+        """Wait until memory is being sent; what libvirt tells of it then."""
+        end = time.monotonic() + timeout
+        while moving.is_alive():
+            told = self.dom.jobStats()
+            if told.get("memory_processed", 0) > 0:
+                return told
+            if time.monotonic() > end:
+                raise Timeout(f"nothing is sent after {timeout} s: {told}")
+            time.sleep(0.1)
+        raise LabError(f"the migration is over already: {moving.error}")
+
     def arrived(self):
         """It is the other host's now."""
         self.host, self.other = self.other, self.host

@@ -100,7 +100,7 @@ def postcopy(b):
     """The guest goes on there before all memory is: it checks itself."""
     domain = b.guest(RING)
     moving = domain.start_move(libvirt.VIR_MIGRATE_POSTCOPY, **SLOW)
-    time.sleep(1.5)
+    domain.under_way(moving)
     domain.dom.migrateStartPostCopy()
     domain.dom.migrateSetMaxSpeed(1000, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY)
     error = moving.wait()
@@ -116,10 +116,8 @@ def postcopy(b):
 def abort(b):
     domain = b.guest(RING)
     moving = domain.start_move(**SLOW)
-    time.sleep(1.5)
-    told = domain.dom.jobStats()
-    b.tap.ok(told.get("memory_processed", 0) > 0
-             and told.get("memory_total", 0) > 0,
+    told = domain.under_way(moving)
+    b.tap.ok(0 < told["memory_remaining"] < told["memory_total"],
              "abort: libvirt tells progress before", str(told))
     domain.dom.abortJob()
     error = moving.wait()
@@ -158,7 +156,7 @@ def daemon_killed(b):
     domain = b.guest(RING)
     host = domain.host
     moving = domain.start_move(**SLOW)
-    time.sleep(1.5)
+    domain.under_way(moving)
     host.run("pkill", "-KILL", "libvirtd")
     error = moving.wait()
     b.tap.ok(error is not None, "daemon killed: the client is told",
@@ -195,7 +193,7 @@ def link_cut(b):
     if domain.host.name != "host1":
         b.moved("to host1, where the link is cut")
     moving = domain.start_move(**SLOW)
-    time.sleep(1.5)
+    domain.under_way(moving)
     domain.host.run("ip", "link", "set", "eth0", "down")
     try:
         # libvirt gives up by itself: it asks five times, every five seconds.
