@@ -37,6 +37,10 @@ kvm-modules: build/build.ninja
 kvm-selftests: build/build.ninja
 	@$(PYTHON) scripts/kvm_selftests.py
 
+# A Debian package of this QEMU.
+deb: build/build.ninja
+	@$(PYTHON) scripts/qemu_deb.py
+
 # A Debian package that builds those modules wherever it is installed.
 dkms-deb: build/build.ninja
 	@$(PYTHON) scripts/dkms_deb.py
@@ -46,7 +50,7 @@ lab-shell: all
 
 # What was compiled; sources, packages and the compiler cache stay.
 clean:
-	rm -rf build/qemu build/upstream build/build.ninja build/meson-* build/tests
+	rm -rf build/qemu build/upstream build/deb build/build.ninja build/meson-* build/tests
 
 distclean:
 	rm -rf build
@@ -57,6 +61,7 @@ help:
 	@echo 'make check        run the tests; make check-slow: those that take longer'
 	@echo 'make bench        measure it against upstream (some hours; docs/bench.md)'
 	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
+	@echo 'make deb          package QEMU, to install beside Debian'"'"'s (docs/packages.md)'
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
 	@echo 'make kvm-modules  build KVM with patches/linux (docs/kernel.md)'
 	@echo 'make kvm-selftests  build the kernel selftests of KVM (docs/kernel.md)'
@@ -65,4 +70,4 @@ help:
 	@echo 'make clean        remove what was compiled; make distclean: all of build/'
 	@echo './configure --help lists what can be chosen'
 
-.PHONY: all demo check check-slow bench install upstream kvm-modules kvm-selftests dkms-deb lab-shell clean distclean help
+.PHONY: all demo check check-slow bench install upstream kvm-modules kvm-selftests deb dkms-deb lab-shell clean distclean help

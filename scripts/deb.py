@@ -50,7 +50,7 @@ def empty(directory):
 
 
 def pack(root, name, number, log, **kwargs):
-    """Make the package from directory ROOT; in build/ it replaces older ones."""
+    """Make the package from directory ROOT; in build/ it replaces others."""
     deb = os.path.join(BUILD, f"{name}_{number}_amd64.deb")
     for old in os.listdir(BUILD):
         if re.fullmatch(re.escape(name) + r"_.*\.deb", old):

@@ -22,6 +22,9 @@ LEAN = ["--without-default-features", "--disable-docs", "--enable-slirp",
 FULL = ["--enable-docs", "--enable-tools", "--enable-fdt=system",
         "--enable-slirp", "--enable-vnc", "--enable-linux-io-uring"]
 
+# Of a Debian package's options most are the package's own: scripts/qemu_deb.py.
+PROFILES = {"lean": LEAN, "full": FULL, "deb": []}
+
 # Hooks by which the tests make the tracker fail on purpose.
 FAULTS = "-DCONFIG_KVM_DIRTY_FAULTS"
 
@@ -36,12 +39,11 @@ def settings():
 def options(config, ours):
     """QEMU's options: the profile's, then the user's, which win."""
     compiler = os.environ.get("CC", "gcc")
-    full = config["profile"] == "full"
-    result = COMMON + (FULL if full else LEAN)
+    result = COMMON + PROFILES[config["profile"]]
     result = result + [f"--cc=ccache {compiler}",
                        f"--prefix={config['prefix']}",
                        f"--target-list={config['targets']}"]
-    if ours and not full:
+    if ours and config["profile"] == "lean":
         result.append(f"--extra-cflags={FAULTS}")
     return result + config["extra"]
 
