@@ -58,7 +58,7 @@ def why_not():
 
 def mirror():
     """Where the project gets Debian from."""
-    text = (paths.TOP / 'build' / 'apt' / 'sources.list').read_text()
+    text = (paths.BUILD / 'apt' / 'sources.list').read_text()
     return re.search(r'(\S+) bookworm-backports main', text)[1]
 
 

@@ -6,14 +6,13 @@ its own on top; so this changes only with its list of packages.
 """
 
 import hashlib
-import re
 import shutil
 import stat
 import subprocess
 import sys
 import tarfile
 
-from . import cpio, paths
+from . import cpio, debroot, paths
 from .errors import LabError
 from .tree import canonical
 
@@ -27,7 +26,6 @@ LEFT_OUT = ('/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr
 # libvirt wants to know them, even where QEMU runs as root.
 HOOK = ('chroot "$1" sh -c "getent group kvm >/dev/null || groupadd -r kvm; '
         'getent passwd libvirt-qemu >/dev/null || useradd -r -U -d /var/lib/libvirt libvirt-qemu"')
-SOURCES = paths.BUILD / 'apt' / 'sources.list'
 
 
 class HostRoot:
@@ -78,15 +76,8 @@ class HostRoot:
         return ['mmdebstrap', '--quiet', '--variant=apt', '--format=tar', *options,
                 '--aptopt', 'APT::Install-Recommends "false"',
                 '--include', ','.join(PACKAGES), '--customize-hook', HOOK,
-                'bookworm', '-', *mirror()]
-
-
-def mirror():
-    """Sources for a Debian 12, from the mirror the project uses."""
-    if not SOURCES.is_file():
-        raise LabError(f'{SOURCES} is not there; run ./configure first')
-    url = re.search(r'(\S+) bookworm-backports main', SOURCES.read_text())[1]
-    return [f'deb {url} bookworm{suite} main' for suite in ('', '-backports')]
+                'bookworm', '-', *(f'deb {debroot.mirror()} {suite} main'
+                                   for suite in ('bookworm', 'bookworm-backports'))]
 
 
 def ensure_mmdebstrap():
