@@ -24,11 +24,11 @@ MUTANTS = [
     ('no-push-down', 1, ['tracking'], [
         (TDP, 'tdp_mmu_push_down_wrprot(kvm, &iter))',
          'false && tdp_mmu_push_down_wrprot(kvm, &iter))')]),
-    ('push-down-spares-children', 1, ['tracking'], [
+    ('push-down-spares-children', 1, ['tracking', 'wp-all'], [
         (TDP, 'flush |= tdp_mmu_wrprot_spte(kvm, iter->as_id, child_pt + i,',
          'if (i < 0)\n\t\t\t'
          'tdp_mmu_wrprot_spte(kvm, iter->as_id, child_pt + i,')]),
-    ('push-down-spares-leaves', 1, ['tracking'], [
+    ('push-down-spares-leaves', 1, ['tracking', 'wp-all'], [
         (TDP, '\tif (!is_writable_pte(old_spte))\n'
          '\t\t\treturn !is_last_spte(old_spte, level);',
          '\tif (!is_writable_pte(old_spte) || is_last_spte(old_spte, level))\n'
@@ -38,7 +38,7 @@ MUTANTS = [
          'SPTE_ENT_PER_PAGE / 2; i++)\n\t\tflush |=')]),
 
     # Protecting all memory
-    ('wp-all-protects-nothing', 1, ['tracking'], [
+    ('wp-all-protects-nothing', 1, ['tracking', 'wp-all'], [
         (MMU, '\t\tkvm_tdp_mmu_wrprot_all(kvm);\n', '')]),
     ('take-clears-nothing', 1, ['tracking'], [
         (MAIN, 'xchg(&memslot->dirty_bitmap[i], 0) : 0;',

@@ -35,7 +35,7 @@ from mutants import MUTANTS                                     # noqa: E402
 LAB = TOP / 'tests' / 'lab' / 'run'
 BUILD = TOP / 'scripts' / 'kvm_modules.py'
 SELFTESTS = TOP / 'build' / 'lab' / 'kvm-selftests'
-CHECK_LIMIT = 120               # seconds; on its own a check takes 20 at most
+CHECK_LIMIT = 120               # seconds; on an idle machine 20 at most
 LAB_FAILED = 125
 RESULT = re.compile(r'(ok|not ok) \d+ - ([\w-]+): ')
 RESULT_OF_OTHERS = re.compile(r'(ok|not ok) \d+')
@@ -128,9 +128,10 @@ def reason(lines):
     """The most telling line of a check that failed."""
     signs = re.compile(r'took longer|the kernel said|status -')
     for i, line in enumerate(lines):
-        # The assertion's own text is what comes last of its report.
         if '==== Test Assertion Failure' in line:
-            return ' '.join(' '.join(lines[i + 1:i + 12]).split())
+            # Where it is, and last what it says; a backtrace in between.
+            report = [text for text in lines[i + 1:] if text.startswith(' ')]
+            return ' '.join(f'{report[0]} {report[-1]}'.split())
     return next((line for line in lines if signs.search(line)),
                 lines[0] if lines else 'no reason given')
 

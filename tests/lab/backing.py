@@ -24,8 +24,9 @@ SPLIT = Path("/sys/module/kvm/parameters/eager_page_split")
 def mount(kind, where, options):
     if not os.path.ismount(where):
         os.makedirs(where, exist_ok=True)
-        done = subprocess.run(["mount", "-t", kind, "-o", options, kind, where],
-                              capture_output=True, text=True, check=False)
+        command = ["mount", "-t", kind, "-o", options, kind, where]
+        done = subprocess.run(command, capture_output=True, text=True,
+                              check=False)
         if done.returncode:
             raise LabError(f"mounting {kind} on {where}: {done.stderr}")
 

@@ -196,7 +196,7 @@ class Vm:
     def _ram_object(self):
         if self.spec.ram == "private":
             return f"memory-backend-ram,id=ram0,size={self.spec.mem}M"
-        # Where huge pages may be, guest and file must agree on where they start.
+        # Where huge pages may be, guest and file must agree where they start.
         return ("memory-backend-file,id=ram0,share=on,"
                 + ("align=2M," if self.spec.ram_dir else "")
                 + f"size={self.spec.mem}M,mem-path={self.ram}")
