@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "dirty-tracking-guest.h"
 #include "dirty-tracking-move.h"
@@ -18,6 +19,8 @@
 #define FAST_DOWNTIME_MS 10
 #define DISTRACTION_BYTES (256 * KiB)
 #define PASSES 3
+/* Before the last sync; what is written to memory until then must arrive. */
+#define PAUSE "pause-before-switchover"
 /* Of pages that differ, tell so many. */
 #define MAX_MESSAGES 8
 
@@ -25,6 +28,8 @@ void vm_move_start(TestVM *from, TestVM *to, const char *uri)
 {
     int64_t deadline = 0;
 
+    /* Should the guest hardly get to run, it does not end by itself, either. */
+    migrate_set_capability(from->qts, PAUSE, true);
     migrate_set_parameter_int(from->qts, "max-bandwidth", SLOW_BYTES_PER_S);
     migrate_set_parameter_int(from->qts, "downtime-limit", 1);
     migrate_qmp(from->qts, to ? to->qts : NULL, uri, NULL, "{}");
@@ -41,6 +46,21 @@ void vm_move_cancel(TestVM *from)
     wait_for_migration_status(from->qts, "cancelled", bad);
 }
 
+static void tell_difference(size_t addr, const char *sent,
+                            const char *received)
+{
+    size_t first = 0;
+
+    while (sent[first] == received[first]) {
+        first++;
+    }
+    first = QEMU_ALIGN_DOWN(first, sizeof(uint64_t));
+    g_test_message("page 0x%zx differs, at 0x%zx: 0x%" PRIx64 " was sent or "
+                   "should have been, 0x%" PRIx64 " was received",
+                   addr / GUEST_PAGE_SIZE, first, ldq_le_p(sent + first),
+                   ldq_le_p(received + first));
+}
+
 /* Every page counts, also those of firmware and devices. */
 static size_t count_differences(TestVM *from, TestVM *to)
 {
@@ -53,11 +73,13 @@ static size_t count_differences(TestVM *from, TestVM *to)
     g_assert_cmpint(g_mapped_file_get_length(a), ==, size);
     g_assert_cmpint(g_mapped_file_get_length(b), ==, size);
     for (size_t i = 0; i < size; i += GUEST_PAGE_SIZE) {
-        if (memcmp(g_mapped_file_get_contents(a) + i,
-                   g_mapped_file_get_contents(b) + i, GUEST_PAGE_SIZE)) {
+        const char *sent = g_mapped_file_get_contents(a) + i;
+        const char *received = g_mapped_file_get_contents(b) + i;
+
+        if (memcmp(sent, received, GUEST_PAGE_SIZE)) {
             differ++;
             if (differ <= MAX_MESSAGES) {
-                g_test_message("page 0x%zx differs", i / GUEST_PAGE_SIZE);
+                tell_difference(i, sent, received);
             }
         }
     }
@@ -92,6 +114,9 @@ size_t vm_move_complete(TestVM *from, TestVM *to)
             break;
         }
         g_assert_cmpstr(status, !=, "failed");
+        if (g_str_equal(status, "pre-switchover")) {
+            migrate_continue(from->qts, status);
+        }
         distract_main_thread(from);
         g_assert(vm_poll(&deadline));
     }
