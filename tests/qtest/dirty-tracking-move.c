@@ -21,6 +21,9 @@
 #define PASSES 3
 /* Before the last sync; what is written to memory until then must arrive. */
 #define PAUSE "pause-before-switchover"
+/* Bytes a second, of which QEMU thinks when it decides to end; 0: measured */
+#define BANDWIDTH_AT_END "avail-switchover-bandwidth"
+#define ONE_PAGE_IN_1_MS (GUEST_PAGE_SIZE * 1000)
 /* Of pages that differ, tell so many. */
 #define MAX_MESSAGES 8
 
@@ -28,7 +31,11 @@ void vm_move_start(TestVM *from, TestVM *to, const char *uri)
 {
     int64_t deadline = 0;
 
-    /* Should the guest hardly get to run, it does not end by itself, either. */
+    /*
+     * On a busy host the guest hardly gets to run, and few pages are dirty:
+     * let it end only if there is none.
+     */
+    migrate_set_parameter_int(from->qts, BANDWIDTH_AT_END, ONE_PAGE_IN_1_MS);
     migrate_set_capability(from->qts, PAUSE, true);
     migrate_set_parameter_int(from->qts, "max-bandwidth", SLOW_BYTES_PER_S);
     migrate_set_parameter_int(from->qts, "downtime-limit", 1);
@@ -107,6 +114,7 @@ size_t vm_move_complete(TestVM *from, TestVM *to)
     vm_set_slow(from, true);
     migrate_set_parameter_int(from->qts, "max-bandwidth", FAST_BYTES_PER_S);
     migrate_set_parameter_int(from->qts, "downtime-limit", FAST_DOWNTIME_MS);
+    migrate_set_parameter_int(from->qts, BANDWIDTH_AT_END, 0);
     for (;;) {
         g_autofree char *status = migrate_query_status(from->qts);
 

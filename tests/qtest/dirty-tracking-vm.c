@@ -222,6 +222,21 @@ uint32_t vm_writes(TestVM *vm, int cpu)
     return qtest_readl(vm->qts, GUEST_COUNT(cpu));
 }
 
+/* For the log of a test that fails: is it running, and where? */
+static void tell_vm(TestVM *vm)
+{
+    static const char * const commands[] = {
+        "info status", "info migrate", "info registers -a",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(commands); i++) {
+        g_autofree char *answer = qtest_hmp(vm->qts, "%s", commands[i]);
+
+        g_test_message("%s: %s", commands[i], answer);
+    }
+    g_test_message("delay 0x%x", qtest_readl(vm->qts, GUEST_DELAY));
+}
+
 void vm_wait_writes(TestVM *vm, int cpu, uint32_t pages)
 {
     uint32_t begin = vm_writes(vm, cpu);
@@ -230,8 +245,9 @@ void vm_wait_writes(TestVM *vm, int cpu, uint32_t pages)
     /* The difference is right even when the count wraps around. */
     while (vm_writes(vm, cpu) - begin < pages) {
         if (!vm_poll(&deadline)) {
-            g_error("vCPU %d has not written %u pages in %d s", cpu, pages,
-                    TIMEOUT_S);
+            tell_vm(vm);
+            g_error("vCPU %d has not written %u pages in %d s, only %u", cpu,
+                    pages, TIMEOUT_S, vm_writes(vm, cpu) - begin);
         }
     }
 }
