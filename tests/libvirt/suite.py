@@ -131,8 +131,10 @@ def refused(b):
     """The destination cannot take it: the guest goes on here."""
     domain = b.guest(RING)
     other = domain.other
-    changed = domain.spec.xml().replace("size='4096'", "size='1024'")
-    refusal(b, "another ring size", changed, "dirty-ring")
+    changed = domain.dom.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE).replace(
+        "<dirty-ring state='on' size='4096'/>",
+        "<dirty-ring state='on' size='1024'/>")
+    refusal(b, "another ring size", changed, "dirty ring size")
     # Without KVM there QEMU does not even start.
     other.run("mv", "/dev/kvm", "/dev/kvm.away")
     try:
