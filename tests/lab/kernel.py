@@ -33,9 +33,8 @@ def moved(r, backend, size, rate, vcpus=1):
 
 def overflows(r):
     """A reaper that does not get to run is late for every ring."""
-    r.guest("ring", 1024, mem=384, maxcpus=0, vga=False, shared_bar=0,
-            load="mib=96",
-            accel=f"{r.accel('ring', 1024)},x-dirty-fault-no-reaper=on")
+    rates.guest(r, "ring", 1024, 1, 0, accel=f"{r.accel('ring', 1024)},"
+                "x-dirty-fault-no-reaper=on")
     done = r.migrate("without a reaper", migrate.Options(passes=8), warm=0.5)
     ring = done.result.tracking.raw["ring"]
     r.tap.note(f"{ring['overflowed-pages']} pages overflowed, bitmaps fetched "

@@ -15,6 +15,7 @@ import time
 from dirtylab import kvm, migrate, oracle, rig, trial
 from dirtylab.errors import LabError
 import kernel
+import rates
 
 # Which KVM, and what QEMU tracks with there; each goes to the next.
 STOPS = (
@@ -76,13 +77,10 @@ def hop(r, start, end):
     finally:
         os.unlink(path)
         os.unlink(kept)
-    r.tap.ok(not done.differing, f"{name}: 0 of {done.ram.pages} pages differ",
-             [f"{done.differing} pages differ"] + done.details())
-    if done.differing:
+    if not r.check_memory(name, done):
         raise LabError(f"{name}: the guest cannot be continued")
     trial.goes_on(src, r.vm, done, 0.5)
-    r.tap.ok(not done.complaints, f"{name}: the guest goes on",
-             done.complaints)
+    r.check_guest(name, done)
     features(r, second, new_backend, name)
 
 
@@ -94,8 +92,7 @@ def scenario(r):
     r.discard()
     kvm.load(which)
     try:
-        r.guest(backend, size, mem=384, maxcpus=0, vga=False, shared_bar=0,
-                load="mib=96,rate=20000")
+        rates.guest(r, backend, size, 1, 20000)
         features(r, which, backend, "at first")
         for start, end in zip(STOPS, STOPS[1:]):
             hop(r, start, end)

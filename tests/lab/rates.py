@@ -14,11 +14,11 @@ RATES = (500, 20000, 0)
 TRIPS = ("there", "back")
 
 
-def guest(r, backend, size, vcpus, rate):
+def guest(r, backend, size, vcpus, rate, **changes):
     """A guest that writes at that rate; returns what to call it."""
     r.guest(backend, size, mem=384, vcpus=vcpus, maxcpus=0, vga=False,
             shared_bar=0,
-            load=f"threads={vcpus},mib={96 // vcpus},rate={rate}")
+            load=f"threads={vcpus},mib={96 // vcpus},rate={rate}", **changes)
     return (f"{backend} {size or ''}, {vcpus} vCPU, "
             f"{f'{rate} pages/s' if rate else 'flat out'}")
 

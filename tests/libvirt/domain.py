@@ -156,7 +156,7 @@ class Domain:
         self.console.poll()
         self.console.samples.clear()
 
-    def move(self, flags=0, during=None, **params):
+    def move(self, flags=0, **params):
         """Migrate, compare all memory, go on there; returns how many pages
         were compared, and which differ."""
         before = self.host.memory(self.spec.name)
@@ -164,8 +164,6 @@ class Domain:
         began = time.monotonic()
         forced = False
         while moving.is_alive():
-            if during:
-                during(self)
             if not forced and time.monotonic() > began + PATIENCE:
                 # Slow hosts: the pause may take as long as it needs.
                 forced = True

@@ -12,31 +12,20 @@ from dirtylab.errors import LabError
 libvirt.registerErrorHandler(lambda *_: None, None)
 
 
-class RemoteFile:
-    """A guest's console on a host, in pieces as it grows."""
-
-    def __init__(self, agent, path):
-        self.agent, self.path = agent, path
-        self.offset = 0
-
-    def read(self):
-        text = self.agent.read(self.path, self.offset)
-        self.offset += len(text.encode())
-        return text
-
-
 class Console(guest.Console):
     """The load's lines, read through the agent."""
 
     def __init__(self, host, path):
         super().__init__(path)
-        self._file = RemoteFile(host.agent, path)
+        self._agent = host.agent
 
     def read(self):
         try:
-            return self._file.read().encode()
+            data = self._agent.read(self.path, self._offset)
         except xmlrpc.client.Fault:
-            return b""          # not there yet
+            data = b""          # not there yet
+        self._offset += len(data)
+        return data
 
 
 class HeldMemory:
@@ -61,7 +50,8 @@ class Host:
         self.name = f"host{number}"
         self.uri = f"qemu+tcp://{self.name}/system"
         self.agent = xmlrpc.client.ServerProxy(
-            f"http://{self.name}:8000", allow_none=True)
+            f"http://{self.name}:8000", allow_none=True,
+            use_builtin_types=True)
         self.connect()
 
     def connect(self):

@@ -44,11 +44,11 @@ class Bench:
             self.domain.destroy()
             self.domain = None
 
-    def moved(self, name, flags=0, during=None, **params):
+    def moved(self, name, flags=0, **params):
         """A migration with the oracle."""
         domain = self.domain
         began = time.monotonic()
-        pages, differing = domain.move(flags, during, **params)
+        pages, differing = domain.move(flags, **params)
         self.tap.note(f"{name}: now on {domain.host.name}, "
                       f"{time.monotonic() - began:.1f} s with the comparison")
         self.tap.ok(not differing, f"{name}: 0 of {pages} pages differ",

@@ -100,8 +100,6 @@ NATIVE = (
            "million entries/s", more=True, scale=1e-6),
 )
 SIZES = (1, 4, 16, 64)
-
-
 MAPPED = (0.5, 1, 2)
 
 

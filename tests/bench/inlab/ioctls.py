@@ -29,22 +29,30 @@ TOOK = re.compile(r"(?P<what>[^\n:]+?)(?: time:| took) (?P<s>\d+\.\d+)s")
 
 
 def dirtylog(lab, job):
-    for turn in job["rounds"]:
-        for who, config in job["members"]:
-            found = program(who, "dirty_log_perf_test", "-i", PASSES,
-                            "-b", f"{int(job['gib'] * 1024)}M",
-                            *LOG[config, who])
-            yield who, config, turn, log_figures(found, config == "log")
+    return measured(job, log_once)
 
 
 def reset(lab, job):
+    return measured(job, reset_once)
+
+
+def measured(job, once):
+    size = f"{int(job['gib'] * 1024)}M"
     for turn in job["rounds"]:
         for who, config in job["members"]:
-            found = program(who, "dirty_ring_perf_test", "-i", RESETS,
-                            "-b", f"{int(job['gib'] * 1024)}M",
-                            "-c", config.removeprefix("ring-"),
-                            "-m", RESET[who])
-            yield who, config, turn, reset_figures(found)
+            yield who, config, turn, once(who, config, size)
+
+
+def log_once(who, config, size):
+    found = program(who, "dirty_log_perf_test", "-i", PASSES, "-b", size,
+                    *LOG[config, who])
+    return log_figures(found, config == "log")
+
+
+def reset_once(who, config, size):
+    return reset_figures(program(
+        who, "dirty_ring_perf_test", "-i", RESETS, "-b", size,
+        "-c", config.removeprefix("ring-"), "-m", RESET[who]))
 
 
 def program(who, name, *args):

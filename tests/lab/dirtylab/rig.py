@@ -87,18 +87,23 @@ class Rig:
             f"harvested {t.harvested}, ring full {t.ring_full}, "
             f"{done.ram.pages} pages compared in "
             f"{done.compare_seconds:.1f} s")
-        self.tap.ok(not done.differing,
-                    f"{name}: 0 of {done.ram.pages} pages differ",
-                    [f"{done.differing} pages differ"] + done.details())
-        if done.differing:
+        if not self.check_memory(name, done):
             self.lab.drop(dst)
             self.discard()
             raise LabError(f"{name}: the guest cannot be continued")
-        self.tap.ok(not done.complaints, f"{name}: the guest goes on",
-                    done.complaints)
+        self.check_guest(name, done)
         self.lab.drop(src)
         self.vm = dst
         return done
+
+    def check_memory(self, name, done):
+        return self.tap.ok(not done.differing,
+                           f"{name}: 0 of {done.ram.pages} pages differ",
+                           [f"{done.differing} pages differ"] + done.details())
+
+    def check_guest(self, name, done):
+        return self.tap.ok(not done.complaints, f"{name}: the guest goes on",
+                           done.complaints)
 
     def check_harvest(self, name, done, backend):
         """The backend that was asked for is the one that did the work."""

@@ -23,10 +23,10 @@ def run(command, timeout=60):
 
 
 def read(path, offset=0):
-    """A text file from that byte on."""
+    """What a file has from that byte on."""
     with open(path, "rb") as f:
         f.seek(offset)
-        return f.read().decode(errors="replace")
+        return f.read()
 
 
 def hold(path):

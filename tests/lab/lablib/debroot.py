@@ -62,6 +62,17 @@ def mirror():
     return re.search(r'(\S+) bookworm-backports main', text)[1]
 
 
+def bookworm():
+    """Debian 12, with its backports."""
+    return [f'deb {mirror()} {suite} main' for suite in ('bookworm', 'bookworm-backports')]
+
+
+def command(suite, target, sources, options=()):
+    """What makes a small Debian, as a tar."""
+    return ['mmdebstrap', '--quiet', '--variant=apt', '--format=tar',
+            '--aptopt=APT::Install-Recommends "false"', *options, suite, target, *sources]
+
+
 def made(directory, name, suite, sources, options=()):
     """A tar of a Debian, kept until it would be made in another way."""
     key = hashlib.sha256(repr((suite, sources, options)).encode()).hexdigest()
@@ -71,10 +82,8 @@ def made(directory, name, suite, sources, options=()):
         for old in directory.glob(f'{name}-*'):
             old.unlink()
         new = tar.with_suffix('.new.tar')
-        subprocess.run(
-            ['mmdebstrap', '--quiet', '--variant=apt',
-             '--aptopt=APT::Install-Recommends "false"', *options, suite, new,
-             *sources], check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        subprocess.run(command(suite, new, sources, options), check=True,
+                       stdin=subprocess.DEVNULL, stdout=sys.stderr)
         new.rename(tar)
     return tar
 

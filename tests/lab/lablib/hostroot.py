@@ -73,11 +73,8 @@ class HostRoot:
             options += ['--essential-hook',
                         'printf "Package: libvirt* python3-libvirt\\nPin: release '
                         f'n={suite}\\nPin-Priority: 900\\n" > "$1/etc/apt/preferences.d/lab"']
-        return ['mmdebstrap', '--quiet', '--variant=apt', '--format=tar', *options,
-                '--aptopt', 'APT::Install-Recommends "false"',
-                '--include', ','.join(PACKAGES), '--customize-hook', HOOK,
-                'bookworm', '-', *(f'deb {debroot.mirror()} {suite} main'
-                                   for suite in ('bookworm', 'bookworm-backports'))]
+        options += ['--include', ','.join(PACKAGES), '--customize-hook', HOOK]
+        return debroot.command('bookworm', '-', debroot.bookworm(), options)
 
 
 def ensure_mmdebstrap():

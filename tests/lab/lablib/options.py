@@ -39,14 +39,6 @@ def module_param(text):
     return module.replace('_', '-'), setting
 
 
-def add_hosts(parser):
-    parser.add_argument('--hosts', type=int, choices=(1, 2), default=1,
-                        help='2: two emulated hosts with libvirt and a network of their own; '
-                             'the command runs on the first, the second answers as host2')
-    parser.add_argument('--libvirt', choices=tuple(hostroot.SUITES), default='bookworm',
-                        help='which libvirt they have (default bookworm)')
-
-
 def add_common(parser):
     parser.add_argument('--where', choices=('auto', 'native', 'nested'), default='auto',
                         help="on this machine's KVM, or in an emulated host "
@@ -64,6 +56,11 @@ def add_common(parser):
     parser.add_argument('--kvm-param', type=module_param, action='append', default=[],
                         metavar='MODULE.PARAM=VALUE',
                         help='a parameter for one of them, e.g. kvm-amd.npt=0')
+    parser.add_argument('--hosts', type=int, choices=(1, 2), default=1,
+                        help='2: two emulated hosts with libvirt and a network of their own; '
+                             'the command runs on the first, the second answers as host2')
+    parser.add_argument('--libvirt', choices=tuple(hostroot.SUITES), default='bookworm',
+                        help='which libvirt they have (default bookworm)')
     parser.add_argument('--copy', type=copy_pair, action='append', default=[],
                         metavar='SRC:DST',
                         help='bring a file or directory along; programs with their libraries')
@@ -80,7 +77,6 @@ def parse_run(argv):
         epilog="Exit status: the command's; 124 when it took too long; "
                '125 when the lab failed, not the command.')
     add_common(parser)
-    add_hosts(parser)
     parser.add_argument('--timeout', type=positive, default=300, metavar='S',
                         help='seconds the command may take (default 300)')
     parser.add_argument('command', nargs='+', metavar='CMD', help='what to run, after --')
@@ -93,7 +89,6 @@ def parse_shell(argv):
     parser = argparse.ArgumentParser(
         prog='tests/lab/shell', description='A prompt on the KVM host (L1).')
     add_common(parser)
-    add_hosts(parser)
     parser.add_argument('command', nargs='*', metavar='CMD', help='instead of a shell')
     args = parser.parse_args(argv)
     args.command = args.command or ['/bin/sh']
