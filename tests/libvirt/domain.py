@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A domain under load that moves between the hosts."""
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -9,18 +10,23 @@ from xml.sax.saxutils import escape
 
 import libvirt
 
-from dirtylab import digest
+from dirtylab import digest, stats
 from dirtylab.errors import LabError, Timeout
 from dirtylab.vm import BASE_CMDLINE, clock_options
 from hosts import Console
+from wait import wait
 
 EMULATOR = "/opt/qemu/bin/qemu-system-x86_64"
 GUEST = "/opt/guest"
 
-PATIENCE = 15           # seconds
+PATIENCE = 4            # seconds of sending
 LIVE = (libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
         | libvirt.VIR_MIGRATE_PERSIST_DEST
         | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE)
+# Slow enough to do something meanwhile, and as fast as it goes; MiB/s.
+SLOW = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: 8}
+FAST = 1000
+OVER = {"over": True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Spec:
     mem: int = 384              # MiB
     vcpus: int = 1
     load: str = "mib=96,rate=5000"
+    emulator: str = EMULATOR
 
     def xml(self):
         ring = (f"<dirty-ring state='on' size='{self.ring}'/>"
@@ -54,7 +61,7 @@ class Spec:
   <cpu mode='host-passthrough' check='none' migratable='on'/>
   <on_reboot>destroy</on_reboot>
   <devices>
-    <emulator>{EMULATOR}</emulator>
+    <emulator>{self.emulator}</emulator>
     <controller type='usb' model='none'/>
     <serial type='file'><source path='/tmp/{self.name}.serial'/></serial>
     <console type='file'>
@@ -64,6 +71,18 @@ class Spec:
     <memballoon model='none'/>
   </devices>
 </domain>"""
+
+
+RING = Spec("ring", ring=4096)
+LOG = Spec("log", ring=0)
+
+
+@dataclasses.dataclass
+class Moved:
+    pages: int              # compared
+    differing: list         # numbers of those that differ
+    took: float             # seconds
+    comparing: float
 
 
 class Move(threading.Thread):
@@ -94,8 +113,10 @@ class Domain:
     def __init__(self, spec, host, other):
         self.spec, self.host, self.other = spec, host, other
         self.dom = host.conn.defineXML(spec.xml())
-        self.dom.create()
         self.console = self._console()
+
+    def start(self):
+        self.dom.create()
         self.wait_load()
 
     def _console(self):
@@ -133,20 +154,40 @@ class Domain:
                                json.dumps({"execute": command}))
         return json.loads(answer)["return"]
 
+    def tracking(self):
+        """What QEMU tells of its dirty tracking."""
+        return self.monitor(stats.COMMAND)
+
+    def pid(self):
+        """QEMU's, on its host."""
+        return int(self.host.run("cat",
+                                 f"/run/libvirt/qemu/{self.spec.name}.pid"))
+
     def start_move(self, flags=0, **params):
         return Move(self.dom, self.other, params, LIVE | flags)
 
-    def under_way(self, moving, timeout=60):
-        """Wait until memory is being sent; what libvirt tells of it then."""
-        end = time.monotonic() + timeout
-        while moving.is_alive():
+    def job(self, moving):
+        """What libvirt tells of a migration: OVER if it is over, nothing if no
+        memory was sent yet."""
+        if not moving.is_alive():
+            return OVER
+        try:
             told = self.dom.jobStats()
-            if told.get("memory_processed", 0) > 0:
-                return told
-            if time.monotonic() > end:
-                raise Timeout(f"nothing is sent after {timeout} s: {told}")
-            time.sleep(0.1)
-        raise LabError(f"the migration is over already: {moving.error}")
+        except libvirt.libvirtError:
+            return None         # it is just now coming to its end
+        return told if told.get("memory_processed", 0) > 0 else None
+
+    def sending(self, moving):
+        """Wait until memory is being sent; what libvirt tells of it then, or
+        OVER."""
+        return wait("memory is sent", lambda: self.job(moving), 120)
+
+    def under_way(self, moving):
+        """The same of a migration that cannot be over."""
+        told = self.sending(moving)
+        if told is OVER:
+            raise LabError(f"the migration is over already: {moving.error}")
+        return told
 
     def arrived(self):
         """It is the other host's now."""
@@ -156,32 +197,38 @@ class Domain:
         self.console.poll()
         self.console.samples.clear()
 
-    def move(self, flags=0, **params):
-        """Migrate, compare all memory, go on there; returns how many pages
-        were compared, and which differ."""
-        before = self.host.memory(self.spec.name)
-        moving = self.start_move(flags | libvirt.VIR_MIGRATE_PAUSED, **params)
+    def move(self, flags=0, during=None, **params):
+        """Migrate, compare all memory, go on there. DURING is called while
+        memory is being sent, which goes slowly until it returns."""
         began = time.monotonic()
-        forced = False
-        while moving.is_alive():
-            if not forced and time.monotonic() > began + PATIENCE:
-                # Slow hosts: the pause may take as long as it needs.
-                forced = True
-                self.dom.migrateSetMaxDowntime(60000)
-            moving.join(0.1)
+        before = self.host.memory(self.spec.name)
+        if during:
+            params.update(SLOW)
+        moving = self.start_move(flags | libvirt.VIR_MIGRATE_PAUSED, **params)
+        if during:
+            self.under_way(moving)
+            during()
+            self.dom.migrateSetMaxSpeed(FAST)
+        self.sending(moving)
+        moving.join(PATIENCE)
+        # Slow hosts: the pause may take as long as it needs.  Or it is over.
+        with contextlib.suppress(libvirt.libvirtError):
+            self.dom.migrateSetMaxDowntime(60000)
         error = moving.wait()
         if error:
             before.release()
             raise LabError(f"migration failed: {error}; "
                            + self.other.log(self.spec.name))
+        there = time.monotonic()
         self.arrived()
         after = self.host.memory(self.spec.name)
-        compared = digest.differing(before, after)
+        pages, differing = digest.differing(before, after)
         before.release()
         after.release()
+        compared = time.monotonic()
         self.dom.resume()
         self.wait_load()
-        return compared
+        return Moved(pages, differing, there - began, compared - there)
 
     def destroy(self):
         for host in (self.host, self.other):

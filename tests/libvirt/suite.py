@@ -15,13 +15,11 @@ import libvirt
 
 from dirtylab.errors import LabError
 from dirtylab.tap import Tap
-from domain import Domain, Spec
+from domain import Domain, FAST, LOG, RING, SLOW
 from hosts import Host
-
-RING = Spec("ring", ring=4096)
-LOG = Spec("log", ring=0)
-# Slow enough to do something meanwhile; MiB/s.
-SLOW = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: 8}
+from sandbox import sandbox
+from wait import wait
+from watch import dirty_rate, progress
 
 
 class Bench:
@@ -37,6 +35,7 @@ class Bench:
             return self.domain
         self.drop()
         self.domain = Domain(spec, *self.hosts)
+        self.domain.start()
         return self.domain
 
     def drop(self):
@@ -45,14 +44,14 @@ class Bench:
             self.domain = None
 
     def moved(self, name, flags=0, **params):
-        """A migration with the oracle."""
+        """A migration with the oracle; see Domain.move()."""
         domain = self.domain
-        began = time.monotonic()
-        pages, differing = domain.move(flags, **params)
-        self.tap.note(f"{name}: now on {domain.host.name}, "
-                      f"{time.monotonic() - began:.1f} s with the comparison")
-        self.tap.ok(not differing, f"{name}: 0 of {pages} pages differ",
-                    f"{len(differing)} differ: {differing[:20]}")
+        done = domain.move(flags, **params)
+        self.tap.note(f"{name}: now on {domain.host.name}, {done.took:.1f} s, "
+                      f"and {done.comparing:.1f} s to compare")
+        self.tap.ok(not done.differing,
+                    f"{name}: 0 of {done.pages} pages differ",
+                    f"{len(done.differing)} differ: {done.differing[:20]}")
         return domain
 
     def stays(self, name):
@@ -102,7 +101,8 @@ def postcopy(b):
     moving = domain.start_move(libvirt.VIR_MIGRATE_POSTCOPY, **SLOW)
     domain.under_way(moving)
     domain.dom.migrateStartPostCopy()
-    domain.dom.migrateSetMaxSpeed(1000, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY)
+    domain.dom.migrateSetMaxSpeed(
+        FAST, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY)
     error = moving.wait()
     if not b.tap.ok(error is None, "postcopy: it arrives", str(error)):
         raise LabError("the guest cannot be continued")
@@ -170,15 +170,11 @@ def daemon_killed(b):
     b.moved("with a new daemon")
 
 
-def settled(b, timeout=60):
+def settled(b):
     """Nothing of a migration is left, at either end."""
     domain = b.domain
-    end = time.monotonic() + timeout
-    while domain.dom.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE \
-            or there(domain):
-        if time.monotonic() > end:
-            raise LabError(f"a migration is left over after {timeout} s")
-        time.sleep(0.5)
+    wait("nothing is left of the migration", lambda: not there(domain)
+         and domain.dom.jobInfo()[0] == libvirt.VIR_DOMAIN_JOB_NONE)
 
 
 def there(domain):
@@ -211,30 +207,9 @@ def link_cut(b):
     b.moved("with the link back")
 
 
-def dirty_rate(b):
-    """virsh domdirtyrate-calc, by ring."""
-    domain = b.guest(RING)
-    domain.dom.startDirtyRateCalc(
-        1, libvirt.VIR_DOMAIN_DIRTYRATE_MODE_DIRTY_RING)
-    end = time.monotonic() + 30
-    while True:
-        time.sleep(0.5)
-        (_, told), = domain.host.conn.domainListGetStats(
-            [domain.dom], libvirt.VIR_DOMAIN_STATS_DIRTYRATE)
-        if told.get("dirtyrate.calc_status") == \
-                libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED:
-            break
-        if time.monotonic() > end:
-            raise LabError(f"no dirty rate after 30 s: {told}")
-    b.tap.ok(told.get("dirtyrate.megabytes_per_second", 0) > 0
-             and told.get("dirtyrate.vcpu.0.megabytes_per_second", 0) > 0,
-             "libvirt tells rates of guest and vCPU", str(told))
-    b.tap.note(str(told))
-
-
 CASES = {case.__name__.replace("_", "-"): case for case in (
-    ring, dirty_rate, auto_converge, parallel, postcopy, abort, refused,
-    daemon_killed, link_cut, log)}
+    ring, sandbox, progress, dirty_rate, auto_converge, parallel, postcopy,
+    abort, refused, daemon_killed, link_cut, log)}
 
 
 def main():

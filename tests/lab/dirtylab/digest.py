@@ -6,6 +6,7 @@ Chunk by chunk by a digest; of chunks that differ, page by page.
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 PAGE = 4096
 CHUNK = 1 << 20
@@ -46,7 +47,8 @@ def differing(a, b):
     """(number of pages compared, numbers of those that differ). Both have
     chunks() and pages(), here or on another host. ValueError if they are not
     of the same size."""
-    here, there = a.chunks(), b.chunks()
+    with ThreadPoolExecutor() as both:
+        here, there = both.map(lambda memory: memory.chunks(), (a, b))
     if len(here) != len(there) or not here:
         raise ValueError(f"{len(here)} and {len(there)} MiB to compare")
     each = CHUNK // PAGE
