@@ -14,6 +14,7 @@ import basic
 import cancel
 import dirtylimit
 import dirtyrates
+import exchange
 import faults
 import hotplug
 import idle
@@ -64,6 +65,7 @@ SCENARIOS = {
     "kernel-backing": backing.scenario,
     "kernel-npt0": npt0.scenario,
     "mixed": mixed.scenario,
+    "exchange": exchange.scenario,
 }
 
 GROUPS = {

@@ -28,10 +28,12 @@ class Rig:
         self.vm = None
         self.accel_base = args.accel
 
-    def accel(self, backend, size=4096):
-        """By name, not left to QEMU: what auto takes depends on the kernel."""
+    def accel(self, backend, size=4096, qemu=None):
+        """By name, not left to QEMU: what auto takes depends on the kernel.
+        Stock QEMU has no names."""
         found = config.accel(backend, size, self.accel_base)
-        if backend == "log" and self.kvm and self.args.qemu != config.UPSTREAM:
+        if backend == "log" and self.kvm and \
+                (qemu or self.args.qemu) != config.UPSTREAM:
             found += ",dirty-tracking=log"
         return found
 
