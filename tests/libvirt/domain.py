@@ -33,9 +33,9 @@ OVER = {"over": True}
 class Spec:
     name: str
     ring: int = 4096            # 0: no ring
-    mem: int = 384              # MiB
+    mem: int = 256              # MiB
     vcpus: int = 1
-    load: str = "mib=96,rate=5000"
+    load: str = "mib=64,rate=5000"
     emulator: str = EMULATOR
 
     def xml(self):
@@ -101,7 +101,7 @@ class Move(threading.Thread):
         except libvirt.libvirtError as err:
             self.error = err
 
-    def wait(self, timeout=120):
+    def wait(self, timeout=300):
         """Until it is over; returns libvirt's error or None."""
         self.join(timeout)
         if self.is_alive():
@@ -129,7 +129,7 @@ class Domain:
     def running(self):
         return self.dom.state()[0] == libvirt.VIR_DOMAIN_RUNNING
 
-    def wait_load(self, timeout=90):
+    def wait_load(self, timeout=240):
         """Until the guest has written some more; LabError if it lost a
         page, or died."""
         have = self.console.samples[-1].total if self.console.samples else -1
@@ -180,7 +180,7 @@ class Domain:
     def sending(self, moving):
         """Wait until memory is being sent; what libvirt tells of it then, or
         OVER."""
-        return wait("memory is sent", lambda: self.job(moving), 120)
+        return wait("memory is sent", lambda: self.job(moving), 240)
 
     def under_way(self, moving):
         """The same of a migration that cannot be over."""

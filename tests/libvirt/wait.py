@@ -6,7 +6,7 @@ import time
 from dirtylab.errors import Timeout
 
 
-def wait(what, condition, timeout=60, pause=0.3):
+def wait(what, condition, timeout=120, pause=0.3):
     """Poll until `condition()` is true; returns what it then is."""
     end = time.monotonic() + timeout
     while True:

@@ -14,7 +14,7 @@ PORT = 8000
 held = {}
 
 
-def run(command, timeout=60):
+def run(command, timeout=180):
     """[status, output] of a list of words."""
     done = subprocess.run(command, check=False, text=True, timeout=timeout,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

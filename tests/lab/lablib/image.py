@@ -69,11 +69,12 @@ def layers():
         return programs([Layer('base', base).ensure()], base.paths())
 
 
-def host_layers(libvirt):
-    """Of a host with libvirt: Debian, what the lab adds to it, and QEMU."""
+def host_layers(libvirt, deb=None):
+    """Of a host with libvirt: Debian, what the lab adds to it, and QEMU.  In
+    that Debian, the package DEB."""
     with locked():
         kernel.ensure()
-        root = hostroot.HostRoot(libvirt).ensure()
+        root = hostroot.HostRoot(libvirt, deb).ensure()
         return programs([root, Layer('host', host_tree()).ensure()], root.paths())
 
 

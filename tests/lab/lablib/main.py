@@ -24,6 +24,8 @@ def shell(argv):
 
 def start(args):
     try:
+        if args.deb and args.hosts == 1:
+            raise LabError('--deb: only for --hosts 2')
         if args.hosts > 1:
             if args.where == 'native':
                 raise LabError('--hosts 2: there is only one machine here; leave --where out')

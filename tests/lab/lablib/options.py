@@ -3,6 +3,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from . import hostroot
 
@@ -23,6 +24,12 @@ def copy_pair(text):
         raise argparse.ArgumentTypeError(
             f"'{text}': want SRC:DST, with DST an absolute path in L1")
     return source, target
+
+
+def debian_package(text):
+    if not text.endswith('.deb') or not os.path.isfile(text):
+        raise argparse.ArgumentTypeError(f"'{text}': want a Debian package")
+    return Path(text).resolve()
 
 
 def kvm_modules(text):
@@ -61,6 +68,8 @@ def add_common(parser):
                              'the command runs on the first, the second answers as host2')
     parser.add_argument('--libvirt', choices=tuple(hostroot.SUITES), default='bookworm',
                         help='which libvirt they have (default bookworm)')
+    parser.add_argument('--deb', type=debian_package, metavar='FILE',
+                        help='install this Debian package in both of them, and ssh')
     parser.add_argument('--copy', type=copy_pair, action='append', default=[],
                         metavar='SRC:DST',
                         help='bring a file or directory along; programs with their libraries')
