@@ -23,10 +23,13 @@ PATIENCE = 4            # seconds of sending
 LIVE = (libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
         | libvirt.VIR_MIGRATE_PERSIST_DEST
         | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE)
-# Slow enough to do something meanwhile, and as fast as it goes; MiB/s.
-SLOW = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: 8}
+# MiB/s: slow enough to do something meanwhile, and to get to all memory, but not
+# to the end as long as the guest writes; as fast as it goes.
+ENDLESS = 8
+SLOW = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: ENDLESS}
 FAST = 1000
 OVER = {"over": True}
+SENDER = "mig/src/main"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Domain:
         self.spec, self.host, self.other = spec, host, other
         self.dom = host.conn.defineXML(spec.xml())
         self.console = self._console()
+        self.source_pid = None      # of QEMU, when it last began to migrate
 
     def start(self):
         self.dom.create()
@@ -164,6 +168,7 @@ class Domain:
                                  f"/run/libvirt/qemu/{self.spec.name}.pid"))
 
     def start_move(self, flags=0, **params):
+        self.source_pid = self.pid()
         return Move(self.dom, self.other, params, LIVE | flags)
 
     def job(self, moving):
@@ -175,18 +180,32 @@ class Domain:
             told = self.dom.jobStats()
         except libvirt.libvirtError:
             return None         # it is just now coming to its end
-        return told if told.get("memory_processed", 0) > 0 else None
+        sent = told.get("memory_total", 0) - told.get("memory_remaining", 0)
+        return told if sent > 0 else None
+
+    def started(self, moving, pid):
+        """QEMU has its thread that sends, or the migration is over."""
+        names = self.host.run("sh", "-c",
+                              f"cat /proc/{pid}/task/*/comm 2>/dev/null",
+                              check=False).splitlines()
+        return SENDER in names or not moving.is_alive()
 
     def sending(self, moving):
         """Wait until memory is being sent; what libvirt tells of it then, or
-        OVER."""
+        OVER. libvirt 9.0 sometimes does not answer before a migration is over:
+        so it is not asked more than must be."""
+        if moving.is_alive():
+            pid = self.source_pid
+            wait("QEMU starts to send", lambda: self.started(moving, pid), 240)
         return wait("memory is sent", lambda: self.job(moving), 240)
 
     def under_way(self, moving):
-        """The same of a migration that cannot be over."""
+        """The same of a migration that cannot be over, and which does not end
+        by itself from now on."""
         told = self.sending(moving)
         if told is OVER:
             raise LabError(f"the migration is over already: {moving.error}")
+        self.dom.migrateSetMaxDowntime(1)
         return told
 
     def arrived(self):

@@ -45,7 +45,7 @@ class HostRoot:
         self.packages = PACKAGES + (SSH if deb else ())
         wanted = repr((self.packages, SUITES[where], LEFT_OUT, HOOK))
         if deb:
-            wanted += hashlib.sha256(deb.read_bytes()).hexdigest()
+            wanted += INSTALL + hashlib.sha256(deb.read_bytes()).hexdigest()
         self.key = hashlib.sha256(wanted.encode()).hexdigest()[:20]
         self.kind = f'hostroot-{where}-{"deb-" if deb else ""}'
         self.archive = paths.LAB / 'images' / f'{self.kind}{self.key}.cpio'
