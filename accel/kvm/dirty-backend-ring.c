@@ -107,6 +107,7 @@ static void ring_watch(KVMDirtyTracker *t, guint i, int64_t now)
     const DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
     uint32_t fill = dirty_ring_fill(ring);
 
+    dirty_vcpu_see(ring->stats, now, fill);
     dirty_pace_see(&t->ring.pace, i, now, ring->gfns ? ring_room(ring) : 0,
                    ring->fetch + fill, fill);
 }
@@ -133,7 +134,8 @@ static void trace_entries(const DirtyRing *ring, const DirtyRingStage *stage,
 }
 
 /* Called with the tracker lock held. */
-static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring)
+static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring,
+                                 int64_t now)
 {
     CPUState *cpu = ring->owner;
     uint32_t count;
@@ -146,7 +148,7 @@ static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring)
 
     /* For dirty-limit and dirty-rate, which read it without the lock. */
     cpu->dirty_pages += count;
-    t->ring.harvested += count;
+    dirty_vcpu_harvested(ring->stats, now, count);
 
     if (t->ring.stage.used >= DIRTY_RING_STAGE_MAX) {
         dirty_ring_stage_commit(&t->ring.stage);
@@ -161,20 +163,26 @@ static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring)
  */
 static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *own, RingFill others)
 {
+    int64_t resets = stat64_get(&t->stats.reset_rings.ns);
     int64_t start = get_clock();
     uint64_t total = 0;
+    int64_t took;
 
     for (guint i = 0; i < t->ring.rings->len; i++) {
         DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
 
         if (ring_is_due(t, i, ring == own ? RING_ANY : others)) {
-            total += ring_harvest_one(t, ring);
+            total += ring_harvest_one(t, ring, start);
         }
     }
     dirty_ring_stage_commit(&t->ring.stage);
 
     if (total) {
-        trace_kvm_dirty_ring_reap(total, (get_clock() - start) / 1000);
+        took = get_clock() - start;
+        resets = stat64_get(&t->stats.reset_rings.ns) - resets;
+        t->ring.harvest_time += took - resets;
+        trace_kvm_dirty_ring_reap(total, took / 1000);
+        trace_kvm_dirty_ring_reap_time((took - resets) / 1000, resets / 1000);
     }
     return total;
 }
@@ -200,13 +208,18 @@ static DirtyRing *ring_find(KVMDirtyTracker *t, unsigned long vcpu_id)
 static int reset_ioctl(void *opaque)
 {
     KVMDirtyTracker *t = opaque;
+    int64_t start = get_clock();
     int ret;
 
     if (t->features.overflow) {
-        return dirty_features_reset(t->s, &t->ring.overflowed);
+        ret = dirty_features_reset(t->s, &t->ring.overflowed);
+        dirty_history_see(&t->ring.overflows, start, t->ring.overflowed);
+    } else {
+        ret = ioctl(t->s->vmfd, KVM_RESET_DIRTY_RINGS);
+        ret = ret < 0 ? -errno : ret;
     }
-    ret = ioctl(t->s->vmfd, KVM_RESET_DIRTY_RINGS);
-    return ret < 0 ? -errno : ret;
+    dirty_ioctl_done(&t->stats.reset_rings, start);
+    return ret;
 }
 
 /*
@@ -247,7 +260,7 @@ static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
     ret = kvm_set_user_memory_region(kml, slot, false);
     slot->flags = flags;
     if (kvm_set_user_memory_region(kml, slot, false) < 0 || ret < 0) {
-        t->protection_lost = true;
+        dirty_protection_lost(t);
     }
     dirty_publish_slot(t, slot);
 }
@@ -546,6 +559,19 @@ static void ring_start(KVMDirtyTracker *t)
     qemu_add_vm_change_state_handler(ring_vm_state_changed, t);
 }
 
+/* Called with the tracker lock held. */
+static void ring_start_history(KVMDirtyTracker *t)
+{
+    int64_t now = get_clock();
+
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+
+        dirty_vcpu_start(ring->stats, now, dirty_ring_fill(ring));
+    }
+    dirty_history_start(&t->ring.overflows, now, t->ring.overflowed);
+}
+
 static bool ring_log_global_start(MemoryListener *listener, Error **errp)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
@@ -553,6 +579,7 @@ static bool ring_log_global_start(MemoryListener *listener, Error **errp)
     kvm_dirty_lock();
     dirty_fault_log_start(&t->fault);
     dirty_wp_all_log_start(t);
+    ring_start_history(t);
     kvm_dirty_unlock();
     dirty_reaper_set_logging(&t->ring.reaper, true);
     return true;
@@ -627,6 +654,7 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
     kvm_dirty_unlock();
+    dirty_events_overflow(t);
     trace_kvm_dirty_ring_flush(1);
 }
 
@@ -722,9 +750,11 @@ static bool ring_attach_vcpu(KVMDirtyTracker *t, CPUState *cpu, Error **errp)
     ring = ring_find(t, vcpu_id);
     if (!ring) {
         ring = dirty_ring_new(vcpu_id, t->ring_size);
+        ring->stats = g_new0(DirtyVcpuStats, 1);
         g_ptr_array_add(t->ring.rings, ring);
     }
     dirty_ring_attach(ring, gfns, cpu);
+    dirty_vcpu_start(ring->stats, get_clock(), dirty_ring_fill(ring));
     kvm_dirty_unlock();
     return true;
 }
@@ -778,12 +808,15 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
 {
     bool reaper = dirty_reaper_is_active(&t->ring.reaper) &&
                   !dirtylimit_in_service();
+    uint64_t exits = 0;
+    int64_t full_time = 0;
+    int64_t took;
     int64_t when = get_clock();
+    bool tell = false;
     DirtyRing *ring;
     guint i;
 
     trace_kvm_dirty_ring_full(cpu->cpu_index);
-    stat64_add(&t->stats.ring_full_exits, 1);
 
     kvm_dirty_lock();
     ring = ring_find(t, kvm_arch_vcpu_id(cpu));
@@ -798,8 +831,18 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
         dirty_reaper_look_by(&t->ring.reaper,
                              dirty_pace_plan(&t->ring.pace, get_clock()).next);
     }
+    took = get_clock() - when;
+    if (ring) {
+        tell = dirty_vcpu_was_full(ring->stats, when, when + took);
+        exits = ring->stats->full_exits;
+        full_time = ring->stats->full_time;
+    }
     kvm_dirty_unlock();
+    trace_kvm_dirty_ring_full_done(cpu->cpu_index, took / SCALE_US);
 
+    if (tell && !dirtylimit_in_service()) {
+        dirty_events_ring_full(cpu, exits, full_time);
+    }
     dirtylimit_vcpu_execute(cpu);
 }
 

@@ -18,6 +18,7 @@
 #include "dirty-ring.h"
 #include "dirty-slots.h"
 #include "dirty-tracker.h"
+#include "dirty-vcpu.h"
 
 typedef struct KVMDirtyTracker KVMDirtyTracker;
 
@@ -52,14 +53,22 @@ extern const KVMDirtyBackendOps kvm_dirty_backend_log;
 extern const KVMDirtyBackendOps kvm_dirty_backend_ring;
 extern const KVMDirtyBackendOps kvm_dirty_backend_wp_all;
 
+/* Calls of one ioctl.  Written by any thread, read by the monitor. */
+typedef struct DirtyIoctlStats {
+    Stat64 count;
+    Stat64 ns;
+} DirtyIoctlStats;
+
 /* Written by any thread, read by the monitor. */
 typedef struct DirtyStats {
     Stat64 syncs;               /* of migration: log_global_after_sync */
     Stat64 published_pages;
     Stat64 stray_entries;       /* named a slot or page that is not there */
-    Stat64 ring_full_exits;
     Stat64 reprotections;
-    Stat64 protect_alls;        /* KVM_WRITE_PROTECT_ALL_MEM */
+    DirtyIoctlStats get_log;
+    DirtyIoctlStats clear_log;
+    DirtyIoctlStats reset_rings;
+    DirtyIoctlStats protect_all; /* KVM_WRITE_PROTECT_ALL_MEM */
     Stat64 overflow_fetches;    /* of all bitmaps, as rings had overflowed */
 } DirtyStats;
 
@@ -73,6 +82,9 @@ struct KVMDirtyTracker {
     /* Constant after the probe. */
     const KVMDirtyBackendOps *backend;
     char *reason;               /* why this backend, in words */
+    bool fallback;              /* and not what was asked for; */
+    bool fallback_told;         /* there was an event; BQL */
+    DirtyFeatures offered;
     DirtyFeatures features;     /* in use; those not wanted are false */
 
     /* Protected by the tracker lock. */
@@ -88,7 +100,10 @@ struct KVMDirtyTracker {
         uint32_t watermark;     /* entries that wake the reaper; 0: timed */
         uint64_t overflowed;    /* pages in bitmaps so far; tracker lock */
         uint64_t fetched;       /* the same, when last they were fetched */
-        uint64_t harvested;     /* pages; tracker lock */
+        DirtyHistory overflows; /* tracker lock */
+        uint64_t overflow_told; /* as many as an event has told of; */
+        int64_t overflow_when;  /* and when, 0: never; tracker lock */
+        int64_t harvest_time;   /* ns, without resets; tracker lock */
         DirtyPace pace;         /* when to harvest; tracker lock */
         DirtyReaper reaper;
     } ring;
@@ -193,6 +208,43 @@ void dirty_options_class_init(ObjectClass *oc);
  */
 void dirty_options_bad_ring_size(Error **errp, const char *value,
                                  uint32_t max, const char *why);
+
+/* dirty-stats.c */
+
+/**
+ * dirty_ioctl_done: count a call of an ioctl that began at @start
+ */
+void dirty_ioctl_done(DirtyIoctlStats *stats, int64_t start);
+
+/* dirty-events.c */
+
+#define DIRTY_PROTECTION_LOST \
+    "KVM could not protect memory: all of it counts as dirty in each sync"
+
+/**
+ * dirty_events_start: tell of a fallback when the guest first runs
+ */
+void dirty_events_start(KVMDirtyTracker *t);
+
+/**
+ * dirty_protection_lost: nobody can tell any more which pages are writable
+ *
+ * From now on each sync finds all logged memory dirty.
+ * Called with the tracker lock held.
+ */
+void dirty_protection_lost(KVMDirtyTracker *t);
+
+/**
+ * dirty_events_overflow: tell of pages that found no room in a ring
+ *
+ * Context: no locks but the BQL; takes the tracker lock.
+ */
+void dirty_events_overflow(KVMDirtyTracker *t);
+
+/**
+ * dirty_events_ring_full: tell of a vCPU that waits for its ring all the time
+ */
+void dirty_events_ring_full(const CPUState *cpu, uint64_t exits, int64_t time);
 
 /* dirty-late.c; see there for what makes a slot late */
 

@@ -23,6 +23,7 @@
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
+#include "qemu/timer.h"
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "system/kvm.h"
@@ -52,8 +53,10 @@ int dirty_log_get(KVMDirtyTracker *t, KVMSlot *slot, uint32_t flags)
         .padding1 = flags,
         .dirty_bitmap = slot->dirty_bmap,
     };
+    int64_t start = get_clock();
     int ret = kvm_vm_ioctl(t->s, KVM_GET_DIRTY_LOG, &log);
 
+    dirty_ioctl_done(&t->stats.get_log, start);
     if (ret < 0 && ret != -ENOENT) {
         error_report_once("KVM_GET_DIRTY_LOG of slot %d failed: %s; treating "
                           "all of it as dirty", slot->slot, strerror(-ret));
@@ -127,8 +130,10 @@ static void clear_range(KVMDirtyTracker *t, KVMSlot *slot, uint64_t first,
             .num_pages = MIN(end - first, CLEAR_PAGES_MAX),
             .dirty_bitmap = bitmap,
         };
+        int64_t start = get_clock();
         int ret = kvm_vm_ioctl(t->s, KVM_CLEAR_DIRTY_LOG, &clear);
 
+        dirty_ioctl_done(&t->stats.clear_log, start);
         if (ret < 0 && ret != -ENOENT) {
             /* The kernel keeps its bits: such pages are sent once more. */
             error_report_once("KVM_CLEAR_DIRTY_LOG of slot %d, pages %" PRIu64

@@ -15,6 +15,7 @@
 #include "exec/ram_addr.h"
 #include "exec/target_page.h"
 #include "dirty-backend.h"
+#include "trace.h"
 #include "dirty-fault.h"
 #include "dirty-words.h"
 
@@ -40,6 +41,7 @@ static inline uint8_t clients_now(uint8_t clients, unsigned tracking)
 static void count_published(KVMDirtyTracker *t, uint64_t pages)
 {
     stat64_add(&t->stats.published_pages, pages);
+    trace_kvm_dirty_publish(pages);
     if (qatomic_read(&global_dirty_tracking) & GLOBAL_DIRTY_DIRTY_RATE) {
         /* An estimate: its other writers hold the BQL, we need not. */
         total_dirty_pages +=

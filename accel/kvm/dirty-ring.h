@@ -25,6 +25,7 @@ typedef struct DirtyRing {
     uint32_t spared;            /* for its user: fetch when last not emptied */
     unsigned long vcpu_id;      /* KVM's id of the vCPU */
     void *owner;                /* the CPUState while attached */
+    struct DirtyVcpuStats *stats; /* for its user, who frees it */
 } DirtyRing;
 
 /* What a stage needs from its surroundings. */

@@ -7,9 +7,11 @@
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
-#include "qapi/qapi-commands-dirty-tracking.h"
+#include "qapi/qapi-types-dirty-tracking.h"
 #include "qemu/timer.h"
+#include "hw/core/cpu.h"
+#include "migration/dirty-info.h"
+#include "system/dirty-tracking.h"
 #include "system/kvm.h"
 #include "dirty-backend.h"
 
@@ -45,22 +47,66 @@ static KvmDirtyReaperInfo *reaper_info(KVMDirtyTracker *t)
     return info;
 }
 
+/* Called with the tracker lock held. */
+static KvmDirtyVcpuInfo *vcpu_info(const DirtyRing *ring, int64_t now)
+{
+    KvmDirtyVcpuInfo *info = g_new0(KvmDirtyVcpuInfo, 1);
+    DirtyVcpuStats *stats = ring->stats;
+    const CPUState *cpu = ring->owner;
+    uint32_t fill = dirty_ring_fill(ring);
+
+    dirty_vcpu_see(stats, now, fill);
+    info->cpu_index = cpu->cpu_index;
+    info->occupancy = fill;
+    info->high_water = stats->high_water;
+    info->harvested_pages = stats->harvested;
+    info->full_exits = stats->full_exits;
+    info->full_time = stats->full_time / SCALE_US;
+    info->rate = g_new0(DirtyPageRate, 1);
+    dirty_info_add_rate(info->rate, &stats->pushed, now,
+                        stats->harvested + fill);
+    return info;
+}
+
+/*
+ * What a vCPU that was unplugged has done still counts.
+ * Called with the tracker lock held.
+ */
+static void vcpus_info(KVMDirtyTracker *t, KvmDirtyRingInfo *info)
+{
+    KvmDirtyVcpuInfoList **tail = &info->vcpus;
+    int64_t now = get_clock();
+    int64_t full_time = 0;
+
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        const DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+
+        info->harvested_pages += ring->stats->harvested;
+        info->full_exits += ring->stats->full_exits;
+        full_time += ring->stats->full_time;
+        if (ring->gfns) {
+            QAPI_LIST_APPEND(tail, vcpu_info(ring, now));
+        }
+    }
+    info->full_time = full_time / SCALE_US;
+}
+
 static KvmDirtyRingInfo *ring_info(KVMDirtyTracker *t)
 {
     KvmDirtyRingInfo *info = g_new0(KvmDirtyRingInfo, 1);
 
     info->size = t->ring_size;
     info->overflow_fetches = stat64_get(&t->stats.overflow_fetches);
-    info->full_exits = stat64_get(&t->stats.ring_full_exits);
     info->stray_entries = stat64_get(&t->stats.stray_entries);
     info->reprotections = stat64_get(&t->stats.reprotections);
 
     kvm_dirty_lock();
     info->reaper = reaper_info(t);
-    info->harvested_pages = t->ring.harvested;
+    info->harvest_time = t->ring.harvest_time / SCALE_US;
     info->overflowed_pages = t->ring.overflowed;
     info->resets = t->ring.stage.resets;
     info->short_resets = t->ring.stage.short_resets;
+    vcpus_info(t, info);
     kvm_dirty_unlock();
     return info;
 }
@@ -81,30 +127,68 @@ static KvmDirtyFeatureList *features_info(const DirtyFeatures *features)
     return list;
 }
 
-KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
+static KvmDirtyIoctlInfo *ioctl_info(const DirtyIoctlStats *stats)
+{
+    KvmDirtyIoctlInfo *info = g_new0(KvmDirtyIoctlInfo, 1);
+
+    info->count = stat64_get(&stats->count);
+    info->time = stat64_get(&stats->ns) / SCALE_US;
+    return info;
+}
+
+static KvmDirtyIoctls *ioctls_info(const DirtyStats *stats)
+{
+    KvmDirtyIoctls *info = g_new0(KvmDirtyIoctls, 1);
+
+    info->get_dirty_log = ioctl_info(&stats->get_log);
+    info->clear_dirty_log = ioctl_info(&stats->clear_log);
+    info->reset_dirty_rings = ioctl_info(&stats->reset_rings);
+    info->write_protect_all = ioctl_info(&stats->protect_all);
+    return info;
+}
+
+void dirty_ioctl_done(DirtyIoctlStats *stats, int64_t start)
+{
+    stat64_add(&stats->count, 1);
+    stat64_add(&stats->ns, get_clock() - start);
+}
+
+KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void)
 {
     KvmDirtyTrackingInfo *info;
     KVMDirtyTracker *t;
+    bool lost;
 
     if (!kvm_enabled()) {
-        error_setg(errp, "dirty page tracking of KVM is not in use: the "
-                   "accelerator is not kvm");
         return NULL;
     }
-
     t = kvm_state->dirty_tracker;
+    lost = qatomic_read(&t->protection_lost);
     info = g_new0(KvmDirtyTrackingInfo, 1);
     info->mode = t->mode;
     info->backend = t->backend->id;
-    info->reason = g_strdup(t->reason);
+    info->reason = g_strdup(lost ? DIRTY_PROTECTION_LOST : t->reason);
+    info->fallback = t->fallback || lost;
     info->syncs = stat64_get(&t->stats.syncs);
     info->published_pages = stat64_get(&t->stats.published_pages);
-    info->protect_alls = stat64_get(&t->stats.protect_alls);
+    info->protect_alls = stat64_get(&t->stats.protect_all.count);
+    info->ioctls = ioctls_info(&t->stats);
     info->slot_size = t->late.part;
     info->late_slots = qatomic_read(&t->late.count);
+    info->offered = features_info(&t->offered);
     info->features = features_info(&t->features);
     if (t->ring_size) {
         info->ring = ring_info(t);
     }
     return info;
+}
+
+void kvm_dirty_tracking_overflow_rate(DirtyPageRate *rate)
+{
+    KVMDirtyTracker *t = kvm_state->dirty_tracker;
+
+    kvm_dirty_lock();
+    dirty_info_add_rate(rate, &t->ring.overflows, get_clock(),
+                        t->ring.overflowed);
+    kvm_dirty_unlock();
 }

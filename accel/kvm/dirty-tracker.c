@@ -89,6 +89,7 @@ static int choose_bitmap(KVMDirtyTracker *t, const char *reason, Error **errp)
         return 0;
     }
     warn_reportf_err(err, "protecting memory page by page: ");
+    t->fallback = true;
     return choose_log(t, reason, errp);
 }
 
@@ -151,6 +152,7 @@ static int choose_backend(KVMDirtyTracker *t, Error **errp)
         if (ret == -ENOTSUP) {
             warn_reportf_err(ring_err, "dirty-ring-size=%" PRIu32 " ignored, "
                              "using the dirty log (bitmap): ", t->ring_size);
+            t->fallback = true;
             return choose_bitmap(t, "KVM_CAP_DIRTY_LOG_RING is not offered",
                                  errp);
         }
@@ -167,8 +169,9 @@ static void find_features(KVMDirtyTracker *t)
     if (t->fault.no_features) {
         return;
     }
+    dirty_features_probe(t->s, &t->offered);
     if (by_name || dirty_features_are_tried()) {
-        dirty_features_probe(t->s, &t->features);
+        t->features = t->offered;
     }
 }
 
@@ -191,6 +194,7 @@ void kvm_dirty_tracker_start(KVMState *s)
     if (t->backend->start) {
         t->backend->start(t);
     }
+    dirty_events_start(t);
 }
 
 static void log_global_after_sync(MemoryListener *listener)

@@ -45,9 +45,9 @@ static void protect_all(KVMDirtyTracker *t)
     if (ret < 0) {
         error_report_once("KVM_WRITE_PROTECT_ALL_MEM failed: %s; treating all "
                           "of the guest's memory as dirty", strerror(-ret));
-        t->protection_lost = true;
+        dirty_protection_lost(t);
     }
-    stat64_add(&t->stats.protect_alls, 1);
+    dirty_ioctl_done(&t->stats.protect_all, start);
     trace_kvm_dirty_protect_all(ret, (get_clock() - start) / SCALE_US);
 }
 
@@ -70,7 +70,7 @@ static void commit(MemoryListener *listener)
         kvm_dirty_lock();
         if (dirty_features_log_start(t->s, true) < 0) {
             /* Slots that begin to be logged would not be protected. */
-            t->protection_lost = true;
+            dirty_protection_lost(t);
         }
         protect_all(t);
         kvm_dirty_unlock();

@@ -7,16 +7,16 @@
  */
 
 #include "qemu/osdep.h"
-#include "qapi/error.h"
-#include "qapi/qapi-commands-dirty-tracking.h"
 #include "exec/memory.h"
 #include "system/dirty-tracking.h"
 
-KvmDirtyTrackingInfo *qmp_query_kvm_dirty_tracking(Error **errp)
+KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void)
 {
-    error_setg(errp, "dirty page tracking of KVM is not in use: this QEMU is "
-               "built without KVM");
     return NULL;
+}
+
+void kvm_dirty_tracking_overflow_rate(DirtyPageRate *rate)
+{
 }
 
 void kvm_dirty_presync(void)

@@ -9,6 +9,25 @@
 #ifndef SYSTEM_DIRTY_TRACKING_H
 #define SYSTEM_DIRTY_TRACKING_H
 
+#include "qapi/qapi-types-dirty-tracking.h"
+
+/**
+ * kvm_dirty_tracking_info: how dirty pages are tracked, for the monitor
+ *
+ * Returns NULL if the accelerator is not KVM, else what the caller frees with
+ * qapi_free_KvmDirtyTrackingInfo().
+ *
+ * Context: BQL held, so that vCPUs stay; takes the tracker lock.
+ */
+KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void);
+
+/**
+ * kvm_dirty_tracking_overflow_rate: add pages that found no room in a ring
+ *
+ * Of those nobody knows which vCPU wrote them.  With rings only.
+ */
+void kvm_dirty_tracking_overflow_rate(DirtyPageRate *rate);
+
 /**
  * kvm_dirty_presync: a sync of the dirty log is about to come
  *

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from dirtylab import rig
+from dirtylab import rig, stats
 from dirtylab.errors import LabError, Unavailable
 
 # Option string, and what the one error line must contain, in any order.
@@ -59,7 +59,7 @@ def shown(r, option, backend, size):
     vm = r.lab.start(r.spec(accel=accel, mem=64, load="", vga=False,
                             shared_bar=0, maxcpus=0), paused=True)
     try:
-        answer = vm.qmp.cmd("query-kvm-dirty-tracking")
+        answer = stats.query(vm)
         r.tap.ok(answer["backend"] == backend
                  and answer.get("ring", {}).get("size", 0) == size,
                  f"-accel {accel}: backend {backend}, ring {size}",

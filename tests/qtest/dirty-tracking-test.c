@@ -20,6 +20,7 @@ int main(int argc, char **argv)
 
     dirty_tracking_add_options();
     dirty_tracking_add_rates();
+    dirty_tracking_add_monitor();
     dirty_tracking_add_migration();
     dirty_tracking_add_vcpus();
 

@@ -15,6 +15,9 @@ void dirty_tracking_add_options(void);
 /* Dirty rate, dirty limit, and a guest that is not logged */
 void dirty_tracking_add_rates(void);
 
+/* What the monitor shows, with and without KVM */
+void dirty_tracking_add_monitor(void);
+
 /* Migrations: cancelled, tried again, several in a row */
 void dirty_tracking_add_migration(void);
 

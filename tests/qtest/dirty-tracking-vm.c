@@ -172,8 +172,13 @@ char *vm_stderr(TestVM *vm)
 
 QDict *vm_tracking(TestVM *vm)
 {
-    return qtest_qmp_assert_success_ref(
-        vm->qts, "{'execute': 'query-kvm-dirty-tracking'}");
+    QDict *all = qtest_qmp_assert_success_ref(
+        vm->qts, "{'execute': 'query-dirty-tracking'}");
+    QDict *kvm = qdict_get_qdict(all, "kvm");
+
+    qobject_ref(kvm);
+    qobject_unref(all);
+    return kvm;
 }
 
 uint64_t vm_counter(TestVM *vm, const char *name)

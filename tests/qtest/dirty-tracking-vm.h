@@ -69,7 +69,7 @@ void vm_quit(TestVM *vm);
 /* What QEMU has written to stderr so far; free it. */
 char *vm_stderr(TestVM *vm);
 
-/* The answer of query-kvm-dirty-tracking; unref it. */
+/* What query-dirty-tracking tells of KVM; unref it. */
 QDict *vm_tracking(TestVM *vm);
 uint64_t vm_counter(TestVM *vm, const char *name);
 uint64_t vm_ring_counter(TestVM *vm, const char *name);

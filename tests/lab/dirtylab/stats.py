@@ -8,7 +8,7 @@ the few figures that can be had that way.
 import dataclasses
 import re
 
-COMMAND = "query-kvm-dirty-tracking"
+COMMAND = "query-dirty-tracking"
 REAPED = re.compile(r"kvm_dirty_ring_reap reaped ([0-9]+) pages")
 
 
@@ -46,7 +46,7 @@ def has_ring(accel):
 
 def query(vm):
     """The monitor's own account, or None when this QEMU has none."""
-    return vm.qmp.cmd(COMMAND) if vm.qmp.has(COMMAND) else None
+    return vm.qmp.cmd(COMMAND).get("kvm") if vm.qmp.has(COMMAND) else None
 
 
 def tracking(vm):

@@ -1,0 +1,85 @@
+/*
+ * KVM dirty page tracking: events for those who watch
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/qapi-events-dirty-tracking.h"
+#include "qemu/timer.h"
+#include "hw/core/cpu.h"
+#include "system/runstate.h"
+#include "dirty-backend.h"
+#include "trace.h"
+
+/* How often an overflow is told, at most */
+#define OVERFLOW_AGAIN (10 * NANOSECONDS_PER_SECOND)
+
+static void tell_fallback(KVMDirtyTracker *t, const char *reason)
+{
+    trace_kvm_dirty_fallback(KvmDirtyBackend_str(t->backend->id), reason);
+    qapi_event_send_dirty_tracking_fallback(t->backend->id, reason);
+}
+
+/* Before the guest runs nobody may be listening yet. */
+static void first_run(void *opaque, bool running, RunState state)
+{
+    KVMDirtyTracker *t = opaque;
+
+    if (running && t->fallback && !t->fallback_told) {
+        t->fallback_told = true;
+        tell_fallback(t, t->reason);
+    }
+}
+
+void dirty_events_start(KVMDirtyTracker *t)
+{
+    if (t->fallback) {
+        qemu_add_vm_change_state_handler(first_run, t);
+    }
+}
+
+void dirty_protection_lost(KVMDirtyTracker *t)
+{
+    if (!t->protection_lost) {
+        t->protection_lost = true;
+        tell_fallback(t, DIRTY_PROTECTION_LOST);
+    }
+}
+
+/* Called with the tracker lock held. */
+static bool overflow_is_news(KVMDirtyTracker *t, int64_t now)
+{
+    if (t->ring.overflowed == t->ring.overflow_told ||
+        (t->ring.overflow_when &&
+         now - t->ring.overflow_when < OVERFLOW_AGAIN)) {
+        return false;
+    }
+    t->ring.overflow_told = t->ring.overflowed;
+    t->ring.overflow_when = now;
+    return true;
+}
+
+void dirty_events_overflow(KVMDirtyTracker *t)
+{
+    uint64_t pages;
+    bool news;
+
+    kvm_dirty_lock();
+    news = overflow_is_news(t, get_clock());
+    pages = t->ring.overflow_told;
+    kvm_dirty_unlock();
+    if (news) {
+        trace_kvm_dirty_ring_overflow(pages);
+        qapi_event_send_dirty_tracking_overflow(pages);
+    }
+}
+
+void dirty_events_ring_full(const CPUState *cpu, uint64_t exits, int64_t time)
+{
+    trace_kvm_dirty_ring_full_often(cpu->cpu_index, exits, time / SCALE_US);
+    qapi_event_send_dirty_tracking_ring_full(cpu->cpu_index, exits,
+                                             time / SCALE_US);
+}

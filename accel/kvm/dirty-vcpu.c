@@ -1,0 +1,54 @@
+/*
+ * What is told of a vCPU's dirty ring
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "dirty-vcpu.h"
+
+#define SEC INT64_C(1000000000)
+
+/* A ring that is full for so long, never being so quiet, is worth an event, */
+#define FULL_OFTEN SEC
+#define FULL_QUIET SEC
+/* but no more than one in this time. */
+#define TELL_AGAIN (10 * SEC)
+
+void dirty_vcpu_start(DirtyVcpuStats *stats, int64_t now, uint32_t fill)
+{
+    stats->high_water = fill;
+    dirty_history_start(&stats->pushed, now, stats->harvested + fill);
+}
+
+void dirty_vcpu_see(DirtyVcpuStats *stats, int64_t now, uint32_t fill)
+{
+    stats->high_water = MAX(stats->high_water, fill);
+    dirty_history_see(&stats->pushed, now, stats->harvested + fill);
+}
+
+void dirty_vcpu_harvested(DirtyVcpuStats *stats, int64_t now, uint32_t count)
+{
+    stats->high_water = MAX(stats->high_water, count);
+    stats->harvested += count;
+    dirty_history_see(&stats->pushed, now, stats->harvested);
+}
+
+bool dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since, int64_t now)
+{
+    stats->full_exits++;
+    stats->full_time += now - since;
+
+    if (!stats->full_last || since - stats->full_last >= FULL_QUIET) {
+        stats->full_from = since;
+    }
+    stats->full_last = now;
+    if (now - stats->full_from < FULL_OFTEN ||
+        (stats->told && now - stats->told < TELL_AGAIN)) {
+        return false;
+    }
+    stats->told = now;
+    return true;
+}

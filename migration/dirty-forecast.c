@@ -1,0 +1,399 @@
+/*
+ * Will a migration's pre-copy come to its end, and when
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The model.  A guest writes at random to W pages, its working set, @rate
+ * times a second.  In t seconds it makes
+ *
+ *     written(t) = W * (1 - exp(-rate * t / W))
+ *
+ * different pages dirty: rate * t of them for small t, and never more than W.
+ * Both are unknown.  What is known is how many pages were found dirty after
+ * passes, and harvests of rings, of different length.  For a given W each such
+ * observation yields a rate; the W for which they agree best is taken as
+ * likely, and all for which they do not disagree much more are possible.
+ *
+ * Pre-copy is then played to its end: pages are sent until no more are left
+ * than can be sent within the downtime limit, a sync finds those that were
+ * written meanwhile, and so on.  With the likely numbers that yields what is
+ * likely; with each possible W, and rate and throughput at the ends of their
+ * own ranges, the least and the most.
+ *
+ * When W fits into what may be left the end always comes.  Otherwise it comes
+ * if pages become dirty more slowly than they are sent; the nearer the two are,
+ * the longer it takes, and the less certain it is.
+ *
+ * Cost: some 10,000 exp() a forecast.
+ */
+
+#include "qemu/osdep.h"
+#include <math.h>
+#include "dirty-forecast.h"
+
+/* Working sets that are tried, from the least possible to all of memory */
+#define SETS 32
+
+/* An observation of this share of a working set says no more than "all". */
+#define ALL 0.98
+
+/*
+ * How far off an observed rate may be, as a factor's logarithm: pages of the
+ * first pass were logged for between none and all of its time; guests change,
+ * so old passes count less; a very short one has seen little of the guest.
+ */
+#define ERROR_FIRST 0.7
+#define ERROR_PASS 0.2
+#define ERROR_AGE 0.15
+#define ERROR_SHORT 0.4
+#define SHORT 0.02
+
+/* Sums of squared errors, in units of the above, that are still possible */
+#define POSSIBLE 2.0
+
+/* What the guest may do more or less than it did */
+#define RATE_MARGIN 0.2
+
+/*
+ * Between two looks at what is left, QEMU sends for up to a tenth of a second:
+ * usually half, and the less the later the end comes.
+ */
+#define STEP_LEAST 0.02
+#define STEP_LIKELY 0.05
+#define STEP_MOST 0.1
+
+#define PASSES_MAX 2000
+
+typedef struct Observation {
+    double seconds;
+    double unsent;
+    double pages;
+    double error;
+} Observation;
+
+typedef struct Observations {
+    Observation seen[DIRTY_FORECAST_PASSES + 1];
+    unsigned count;
+    double most;                /* pages that any of them has found */
+} Observations;
+
+/* A guest, and a sender. */
+typedef struct Play {
+    double rate;
+    double set;
+    double throughput;
+    double limit;
+    double step;
+} Play;
+
+typedef struct Outcome {
+    double total;
+    double downtime;
+} Outcome;
+
+typedef struct Fit {
+    double rate;
+    double error;
+} Fit;
+
+/* A pass like the last one tells more about that, not more passes. */
+void dirty_forecast_add_pass(DirtyForecastInput *in,
+                             const DirtyForecastPass *pass)
+{
+    DirtyForecastPass *last = in->used ? &in->passes[in->used - 1] : NULL;
+
+    in->count++;
+    if (last && !last->first && pass->seconds < last->seconds * 1.25 &&
+        pass->seconds > last->seconds * 0.8) {
+        last->seconds = (last->seconds + pass->seconds) / 2;
+        last->unsent = (last->unsent + pass->unsent) / 2;
+        last->found = (last->found + pass->found) / 2;
+        return;
+    }
+    if (in->used == DIRTY_FORECAST_PASSES) {
+        memmove(in->passes, in->passes + 1,
+                sizeof(*pass) * (DIRTY_FORECAST_PASSES - 1));
+        in->used--;
+    }
+    in->passes[in->used++] = *pass;
+}
+
+static void observe(Observations *o, double seconds, double unsent,
+                    double pages, double error)
+{
+    if (seconds > 0 && pages >= 1) {
+        o->seen[o->count++] = (Observation) {
+            .seconds = seconds,
+            .unsent = unsent,
+            .pages = pages,
+            .error = hypot(error, 1 / sqrt(pages)) +
+                     (seconds < SHORT ? ERROR_SHORT : 0),
+        };
+        o->most = fmax(o->most, pages);
+    }
+}
+
+static void collect(const DirtyForecastInput *in, Observations *o)
+{
+    o->count = 0;
+    o->most = 0;
+    for (unsigned i = 0; i < in->used; i++) {
+        const DirtyForecastPass *pass = &in->passes[i];
+        unsigned age = in->used - 1 - i;
+
+        if (pass->first) {
+            observe(o, pass->seconds / 2, 0, pass->found,
+                    ERROR_FIRST + ERROR_AGE * age);
+        } else {
+            observe(o, pass->seconds, pass->unsent, pass->found,
+                    ERROR_PASS + ERROR_AGE * age);
+        }
+    }
+    observe(o, in->harvest_seconds, 0, in->harvest_pages, ERROR_PASS);
+}
+
+/*
+ * How many pages of a working set were written, if so many were found that
+ * were not going to be sent anyway.
+ */
+static double written(const Observation *seen, double set)
+{
+    return seen->pages / (1 - fmin(seen->unsent / set, 0.9));
+}
+
+/* The rate that makes a guest with that working set write so many pages. */
+static double rate_of(const Observation *seen, double set, bool *at_least)
+{
+    double share = written(seen, set) / set;
+
+    *at_least = share >= ALL;
+    return -log1p(-fmin(share, ALL)) * set / seen->seconds;
+}
+
+/* The rate on which observations agree best, and how well they do. */
+static Fit fit(const Observations *o, double set)
+{
+    double logs[G_N_ELEMENTS(o->seen)], sum = 0, weights = 0;
+    bool at_least[G_N_ELEMENTS(o->seen)];
+    Fit found = {};
+
+    for (unsigned i = 0; i < o->count; i++) {
+        const Observation *seen = &o->seen[i];
+        double weight = 1 / (seen->error * seen->error);
+
+        logs[i] = log(rate_of(seen, set, &at_least[i]));
+        sum += weight * logs[i];
+        weights += weight;
+    }
+    found.rate = exp(sum / weights);
+    for (unsigned i = 0; i < o->count; i++) {
+        double off = (sum / weights - logs[i]) / o->seen[i].error;
+
+        if (off < 0 || !at_least[i]) {
+            found.error += off * off;
+        }
+    }
+    return found;
+}
+
+/* Send what @in says is left, and on to the end. */
+static Outcome play(const DirtyForecastInput *in, const Play *p)
+{
+    double room = p->limit * p->throughput;
+    double remaining = in->remaining;
+    double since = in->since_sync;
+    double now = in->elapsed;
+
+    for (int i = 0; i < PASSES_MAX; i++) {
+        double send = fmin(fmax(remaining - room, 0) + p->step * p->throughput,
+                           remaining);
+        double seconds = send / p->throughput;
+        double left = remaining - send;
+        double fresh = fmax(p->set - left, 0) *
+                       -expm1(-p->rate * (since + seconds) / p->set);
+        double next = left + fresh;
+
+        now += seconds;
+        since = 0;
+        if (next <= room) {
+            double downtime = next / p->throughput;
+
+            return (Outcome) { now + downtime, downtime };
+        }
+        if (i && fabs(next - remaining) < remaining * 1e-6) {
+            break;
+        }
+        remaining = next;
+    }
+    return (Outcome) { INFINITY, INFINITY };
+}
+
+static void widen(DirtyForecastSpan *range, double value)
+{
+    range->least = fmin(range->least, value);
+    range->most = fmax(range->most, value);
+}
+
+static void play_range(const DirtyForecastInput *in, const Play *likely,
+                       DirtyForecastResult *result)
+{
+    double slow = 1 - in->throughput_error, fast = 1 + in->throughput_error;
+    Play good = *likely, bad = *likely;
+    Outcome end;
+
+    good.rate *= 1 - RATE_MARGIN;
+    good.throughput *= fast;
+    good.step = STEP_MOST;
+    end = play(in, &good);
+    widen(&result->total, end.total);
+    widen(&result->downtime, end.downtime);
+
+    bad.rate *= 1 + RATE_MARGIN;
+    bad.throughput *= slow;
+    bad.step = STEP_LEAST;
+    end = play(in, &bad);
+    widen(&result->total, end.total);
+    widen(&result->downtime, end.downtime);
+}
+
+static bool ends(const DirtyForecastInput *in, const Play *p)
+{
+    return isfinite(play(in, p).total);
+}
+
+/* On the safe side: the least limit that also does for less luck. */
+static double find_limit(const DirtyForecastInput *in, Play p)
+{
+    double low = p.limit, high = in->memory / p.throughput;
+
+    p.throughput *= 1 - in->throughput_error;
+    p.step = STEP_LEAST;
+    for (int i = 0; i < 20; i++) {
+        p.limit = (low + high) / 2;
+        if (ends(in, &p)) {
+            high = p.limit;
+        } else {
+            low = p.limit;
+        }
+    }
+    return high;
+}
+
+static double find_throttle(const DirtyForecastInput *in, Play p)
+{
+    double low = 0, high = 1, rate = p.rate;
+
+    p.throughput *= 1 - in->throughput_error;
+    p.step = STEP_LEAST;
+    for (int i = 0; i < 10; i++) {
+        double middle = (low + high) / 2;
+
+        p.rate = rate * (1 - middle);
+        if (ends(in, &p)) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    return high;
+}
+
+static double set_size(double least, double most, unsigned i)
+{
+    return least * pow(most / least, (double)i / (SETS - 1));
+}
+
+/*
+ * Of working sets that fit equally well, which happens when little was
+ * observed, the one in the middle.
+ */
+static unsigned choose(const Fit *fits, double best)
+{
+    unsigned first = SETS, last = 0;
+
+    for (unsigned i = 0; i < SETS; i++) {
+        if (fits[i].error <= best + 0.1) {
+            first = MIN(first, i);
+            last = i;
+        }
+    }
+    return (first + last) / 2;
+}
+
+static void play_likely(const DirtyForecastInput *in, const Play *p,
+                        DirtyForecastResult *result)
+{
+    Outcome end = play(in, p);
+
+    result->write_rate = p->rate;
+    result->working_set = p->set;
+    result->total = (DirtyForecastSpan) { end.total, end.total, end.total };
+    result->downtime =
+        (DirtyForecastSpan) { end.downtime, end.downtime, end.downtime };
+    if (!isfinite(end.total)) {
+        result->needed_limit = find_limit(in, *p);
+        result->needed_throttle = find_throttle(in, *p);
+    }
+}
+
+/* Nothing was written that is not going to be sent anyway. */
+static bool forecast_idle(const DirtyForecastInput *in,
+                          DirtyForecastResult *result)
+{
+    double slow = 1 - in->throughput_error, fast = 1 + in->throughput_error;
+    double left = fmin(in->remaining, in->limit * in->throughput);
+    double seconds = in->remaining / in->throughput;
+
+    *result = (DirtyForecastResult) {
+        .total = { in->elapsed + seconds / fast, in->elapsed + seconds,
+                   in->elapsed + seconds / slow },
+        .downtime = { 0, left / in->throughput, left / in->throughput / slow },
+        .certain = true,
+    };
+    return true;
+}
+
+bool dirty_forecast(const DirtyForecastInput *in, DirtyForecastResult *result)
+{
+    Play p = {
+        .throughput = in->throughput,
+        .limit = in->limit,
+        .step = STEP_LIKELY,
+    };
+    double best = INFINITY, least, most;
+    Observations o;
+    Fit fits[SETS];
+    unsigned likely;
+
+    if (!in->count || in->throughput <= 0) {
+        return false;
+    }
+    collect(in, &o);
+    if (!o.count) {
+        return forecast_idle(in, result);
+    }
+    least = o.most;
+    most = fmax(in->memory, least * 1.01);
+    for (unsigned i = 0; i < SETS; i++) {
+        fits[i] = fit(&o, set_size(least, most, i));
+        best = fmin(best, fits[i].error);
+    }
+
+    *result = (DirtyForecastResult) {};
+    likely = choose(fits, best);
+    p.set = set_size(least, most, likely);
+    p.rate = fits[likely].rate;
+    play_likely(in, &p, result);
+    for (unsigned i = 0; i < SETS; i++) {
+        if (fits[i].error <= best + POSSIBLE) {
+            p.set = set_size(least, most, i);
+            p.rate = fits[i].rate;
+            play_range(in, &p, result);
+        }
+    }
+    result->certain = isfinite(result->total.most) ||
+                      (!isfinite(result->total.least) && in->count > 1);
+    return true;
+}

@@ -1,0 +1,107 @@
+/*
+ * Dirty page tracking, as the monitor shows it
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-dirty-tracking.h"
+#include "qapi/type-helpers.h"
+#include "qemu/accel.h"
+#include "qemu/timer.h"
+#include "exec/memory.h"
+#include "exec/target_page.h"
+#include "migration/dirty-info.h"
+#include "migration/dirty-watch.h"
+#include "system/dirty-tracking.h"
+
+void dirty_info_add_rate(DirtyPageRate *rate, const DirtyHistory *history,
+                         int64_t now, uint64_t count)
+{
+    uint64_t size = qemu_target_page_size();
+
+    rate->pages_1s += dirty_history_rate(history, now, count,
+                                         NANOSECONDS_PER_SECOND);
+    rate->pages_10s += dirty_history_rate(history, now, count,
+                                          10 * NANOSECONDS_PER_SECOND);
+    rate->bytes_1s = rate->pages_1s * size;
+    rate->bytes_10s = rate->pages_10s * size;
+}
+
+static void add_vcpu_rate(DirtyPageRate *sum, const DirtyPageRate *rate)
+{
+    sum->pages_1s += rate->pages_1s;
+    sum->pages_10s += rate->pages_10s;
+    sum->bytes_1s += rate->bytes_1s;
+    sum->bytes_10s += rate->bytes_10s;
+}
+
+/* Of the whole guest, by its rings. */
+static DirtyPageRate *ring_rate(const KvmDirtyRingInfo *ring)
+{
+    DirtyPageRate *sum = g_new0(DirtyPageRate, 1);
+
+    kvm_dirty_tracking_overflow_rate(sum);
+    for (KvmDirtyVcpuInfoList *v = ring->vcpus; v; v = v->next) {
+        add_vcpu_rate(sum, v->value->rate);
+    }
+    return sum;
+}
+
+static DirtyLogClientList *clients(void)
+{
+    unsigned tracking = qatomic_read(&global_dirty_tracking);
+    DirtyLogClientList *list = NULL;
+
+    if (tracking & GLOBAL_DIRTY_LIMIT) {
+        QAPI_LIST_PREPEND(list, DIRTY_LOG_CLIENT_DIRTY_LIMIT);
+    }
+    if (tracking & GLOBAL_DIRTY_DIRTY_RATE) {
+        QAPI_LIST_PREPEND(list, DIRTY_LOG_CLIENT_DIRTY_RATE);
+    }
+    if (tracking & GLOBAL_DIRTY_MIGRATION) {
+        QAPI_LIST_PREPEND(list, DIRTY_LOG_CLIENT_MIGRATION);
+    }
+    return list;
+}
+
+static char *accelerator(void)
+{
+    g_autofree char *type =
+        g_strdup(object_get_typename(OBJECT(current_accel())));
+    char *suffix = g_strrstr(type, ACCEL_CLASS_SUFFIX);
+
+    return suffix ? g_strndup(type, suffix - type) : g_strdup(type);
+}
+
+DirtyTrackingInfo *qmp_query_dirty_tracking(Error **errp)
+{
+    DirtyTrackingInfo *info = g_new0(DirtyTrackingInfo, 1);
+    const KvmDirtyRingInfo *ring;
+
+    info->accelerator = accelerator();
+    info->logging = clients();
+    info->page_size = qemu_target_page_size();
+    info->sync = dirty_watch_sync_info();
+    info->kvm = kvm_dirty_tracking_info();
+    ring = info->kvm ? info->kvm->ring : NULL;
+    info->rate = ring ? ring_rate(ring) : dirty_watch_rate();
+    info->forecast = dirty_watch_forecast(ring);
+    return info;
+}
+
+HumanReadableText *qmp_x_query_dirty_tracking(Error **errp)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    DirtyTrackingInfo *info = qmp_query_dirty_tracking(errp);
+
+    if (!info) {
+        return NULL;
+    }
+    dirty_info_text(text, info);
+    qapi_free_DirtyTrackingInfo(info);
+    return human_readable_text_from_str(text);
+}

@@ -1,0 +1,344 @@
+/*
+ * A migration's dirty log syncs and what it sends, as they happen
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Migration's thread tells of a sync when there is one, and ten times a second
+ * what it has sent.  Nothing here makes it do more than it does anyway.  The
+ * monitor asks from the main thread.
+ */
+
+#include "qemu/osdep.h"
+#include <math.h>
+#include "qemu/lockable.h"
+#include "qemu/timer.h"
+#include "exec/ram_addr.h"
+#include "exec/target_page.h"
+#include "system/dirty-tracking.h"
+#include "system/runstate.h"
+#include "migration-stats.h"
+#include "migration.h"
+#include "migration/dirty-info.h"
+#include "migration/dirty-watch.h"
+#include "dirty-forecast.h"
+#include "options.h"
+#include "ram.h"
+#include "trace.h"
+
+/*
+ * Spans of sending of which most pages were sent whole: of pages that are zero
+ * only a note is sent, which says nothing about the network.
+ */
+#define SPANS 32
+#define MOSTLY 0.8
+
+typedef struct DirtyWatch {
+    QemuMutex lock;             /* leaf lock; protects what follows */
+
+    /* Syncs, in ns */
+    uint64_t syncs;
+    int64_t ahead;              /* spent before the sync that is to come */
+    int64_t began;
+    uint64_t dirty;             /* pages, when it began */
+    int64_t time_last, time_sum, time_max;
+    int64_t locked_last, locked_sum, locked_max;
+    uint64_t found_last;
+    uint64_t found;             /* pages, by all syncs */
+    DirtyHistory history;       /* of these */
+
+    /* The migration */
+    DirtyForecastInput seen;
+    int64_t synced;             /* when, in ns; 0: not yet */
+    uint64_t normal, zero;      /* pages sent when a span began */
+    struct {
+        double pages;
+        double seconds;
+    } spans[SPANS];
+    unsigned spans_used, spans_next;
+} DirtyWatch;
+
+static DirtyWatch watch;
+
+static void __attribute__((constructor)) watch_init(void)
+{
+    qemu_mutex_init(&watch.lock);
+}
+
+void dirty_watch_presync(void)
+{
+    int64_t start = get_clock();
+
+    kvm_dirty_presync();
+    WITH_QEMU_LOCK_GUARD(&watch.lock) {
+        watch.ahead = get_clock() - start;
+    }
+}
+
+/* Called with the lock held. */
+static void forget_migration(DirtyWatch *w)
+{
+    w->seen = (DirtyForecastInput) {};
+    w->synced = 0;
+    w->spans_used = 0;
+    w->spans_next = 0;
+    w->normal = 0;
+    w->zero = 0;
+}
+
+void dirty_watch_sync_begin(bool first, uint64_t dirty)
+{
+    int64_t now = get_clock();
+
+    QEMU_LOCK_GUARD(&watch.lock);
+    if (first) {
+        forget_migration(&watch);
+        dirty_history_start(&watch.history, now, watch.found);
+    }
+    watch.began = now;
+    watch.dirty = dirty;
+}
+
+/* Called with the lock held. */
+static void count_sync(DirtyWatch *w, int64_t locked)
+{
+    w->syncs++;
+    w->locked_last = locked;
+    w->locked_sum += locked;
+    w->locked_max = MAX(w->locked_max, locked);
+    w->time_last = locked + w->ahead;
+    w->time_sum += w->time_last;
+    w->time_max = MAX(w->time_max, w->time_last);
+    w->ahead = 0;
+}
+
+/* In the first sync of a migration all pages become dirty: it tells nothing. */
+void dirty_watch_sync_end(uint64_t dirty)
+{
+    int64_t now = get_clock();
+
+    QEMU_LOCK_GUARD(&watch.lock);
+    count_sync(&watch, now - watch.began);
+    watch.found_last = dirty - MIN(dirty, watch.dirty);
+    if (watch.synced) {
+        DirtyForecastPass pass = {
+            .seconds = (now - watch.synced) / 1e9,
+            .unsent = watch.dirty,
+            .found = watch.found_last,
+            .first = !watch.seen.count,
+        };
+
+        dirty_forecast_add_pass(&watch.seen, &pass);
+        watch.found += watch.found_last;
+        dirty_history_see(&watch.history, now, watch.found);
+    }
+    watch.synced = now;
+    trace_dirty_watch_sync(watch.time_last / SCALE_US,
+                           watch.locked_last / SCALE_US, watch.found_last,
+                           watch.dirty);
+}
+
+void dirty_watch_sent(int64_t ms)
+{
+    uint64_t normal = stat64_get(&mig_stats.normal_pages);
+    uint64_t zero = stat64_get(&mig_stats.zero_pages);
+
+    QEMU_LOCK_GUARD(&watch.lock);
+    uint64_t whole = normal - MIN(normal, watch.normal);
+    uint64_t all = whole + zero - MIN(zero, watch.zero);
+
+    if (whole && whole >= all * MOSTLY) {
+        watch.spans[watch.spans_next].pages = whole;
+        watch.spans[watch.spans_next].seconds = ms / 1e3;
+        watch.spans_next = (watch.spans_next + 1) % SPANS;
+        watch.spans_used = MIN(watch.spans_used + 1, SPANS);
+    }
+    watch.normal = normal;
+    watch.zero = zero;
+}
+
+DirtySyncInfo *dirty_watch_sync_info(void)
+{
+    DirtySyncInfo *info = g_new0(DirtySyncInfo, 1);
+    uint64_t count;
+
+    QEMU_LOCK_GUARD(&watch.lock);
+    count = MAX(watch.syncs, 1);
+    info->count = watch.syncs;
+    info->time_last = watch.time_last / SCALE_US;
+    info->time_mean = watch.time_sum / count / SCALE_US;
+    info->time_max = watch.time_max / SCALE_US;
+    info->locked_last = watch.locked_last / SCALE_US;
+    info->locked_mean = watch.locked_sum / count / SCALE_US;
+    info->locked_max = watch.locked_max / SCALE_US;
+    info->pages_last = watch.found_last;
+    return info;
+}
+
+DirtyPageRate *dirty_watch_rate(void)
+{
+    DirtyPageRate *rate = g_new0(DirtyPageRate, 1);
+
+    QEMU_LOCK_GUARD(&watch.lock);
+    dirty_info_add_rate(rate, &watch.history, watch.synced, watch.found);
+    return rate;
+}
+
+/* Pages a second, and how much the spans differ.  Called with the lock held. */
+static double throughput(const DirtyWatch *w, double *error)
+{
+    double pages = 0, seconds = 0, squares = 0, mean;
+    unsigned n = w->spans_used;
+
+    for (unsigned i = 0; i < n; i++) {
+        pages += w->spans[i].pages;
+        seconds += w->spans[i].seconds;
+    }
+    if (seconds <= 0) {
+        return 0;
+    }
+    mean = pages / seconds;
+    for (unsigned i = 0; i < n; i++) {
+        double off = w->spans[i].pages / w->spans[i].seconds / mean - 1;
+
+        squares += off * off;
+    }
+    /* Twice the mean's own error, and what may yet change */
+    *error = MIN(0.05 + 2 * sqrt(squares) / n, 0.5);
+    return mean;
+}
+
+/* A ring's usual harvest, of the last second. */
+static void add_harvests(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
+{
+    double rate = 0, wait = 0;
+    unsigned vcpus = 0;
+
+    for (KvmDirtyVcpuInfoList *v = ring->vcpus; v; v = v->next) {
+        rate += v->value->rate->pages_1s;
+        wait += v->value->high_water;
+        vcpus++;
+    }
+    if (rate > 0 && vcpus) {
+        in->harvest_pages = wait / vcpus;
+        in->harvest_seconds = in->harvest_pages * vcpus / rate;
+    }
+}
+
+static double pages_of(uint64_t bytes)
+{
+    return bytes / (double)qemu_target_page_size();
+}
+
+/* Returns false if there is nothing to tell. */
+static bool gather(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
+{
+    const MigrationState *s = migrate_get_current();
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    if (s->state != MIGRATION_STATUS_ACTIVE || !runstate_is_running()) {
+        return false;
+    }
+    WITH_QEMU_LOCK_GUARD(&watch.lock) {
+        if (!watch.synced) {
+            return false;
+        }
+        *in = watch.seen;
+        in->throughput = throughput(&watch, &in->throughput_error);
+        in->since_sync = (get_clock() - watch.synced) / 1e9;
+    }
+    in->limit = migrate_downtime_limit() / 1e3;
+    in->memory = pages_of(ram_bytes_total());
+    in->remaining = pages_of(ram_bytes_remaining());
+    in->elapsed = (now - s->start_time) / 1e3;
+    if (ring) {
+        add_harvests(in, ring);
+    }
+    return true;
+}
+
+static uint64_t rounded(double value)
+{
+    return value < 1e15 ? llround(fmax(value, 0)) : 0;
+}
+
+static void set_ms(bool *has, uint64_t *ms, double seconds)
+{
+    *has = isfinite(seconds);
+    *ms = *has ? rounded(seconds * 1e3) : 0;
+}
+
+static DirtyForecastRange *range(const DirtyForecastSpan *span)
+{
+    DirtyForecastRange *info = g_new0(DirtyForecastRange, 1);
+
+    set_ms(&info->has_least, &info->least, span->least);
+    set_ms(&info->has_likely, &info->likely, span->likely);
+    set_ms(&info->has_most, &info->most, span->most);
+    return info;
+}
+
+static DirtyForecastVerdict verdict(const DirtyForecastResult *result)
+{
+    if (!result->certain) {
+        return DIRTY_FORECAST_VERDICT_UNCERTAIN;
+    }
+    return isfinite(result->total.most) ? DIRTY_FORECAST_VERDICT_CONVERGES
+                                        : DIRTY_FORECAST_VERDICT_DIVERGES;
+}
+
+/* Pages of the first pass are still to be sent. */
+static void forecast_nothing(const DirtyForecastInput *in,
+                             DirtyForecastResult *result)
+{
+    *result = (DirtyForecastResult) {
+        .total = {
+            in->throughput > 0 ? in->elapsed + in->remaining / in->throughput
+                               : INFINITY,
+            INFINITY, INFINITY,
+        },
+        .downtime = { INFINITY, INFINITY, INFINITY },
+    };
+}
+
+static void add_needs(DirtyForecast *info, const DirtyForecastResult *result)
+{
+    if (isfinite(result->total.likely)) {
+        return;
+    }
+    if (isfinite(result->needed_limit)) {
+        info->has_needed_downtime_limit = true;
+        info->needed_downtime_limit = ceil(result->needed_limit * 1e3);
+    }
+    if (result->needed_throttle < 1) {
+        info->has_needed_throttle = true;
+        info->needed_throttle = ceil(result->needed_throttle * 100);
+    }
+}
+
+DirtyForecast *dirty_watch_forecast(const KvmDirtyRingInfo *ring)
+{
+    DirtyForecastInput in;
+    DirtyForecastResult result;
+    DirtyForecast *info;
+
+    if (!gather(&in, ring)) {
+        return NULL;
+    }
+    info = g_new0(DirtyForecast, 1);
+    if (dirty_forecast(&in, &result)) {
+        info->verdict = verdict(&result);
+        add_needs(info, &result);
+    } else {
+        info->verdict = DIRTY_FORECAST_VERDICT_UNKNOWN;
+        forecast_nothing(&in, &result);
+    }
+    info->total = range(&result.total);
+    info->downtime = range(&result.downtime);
+    info->write_rate = rounded(result.write_rate);
+    info->working_set = rounded(result.working_set);
+    info->throughput = rounded(in.throughput * qemu_target_page_size());
+    info->passes = in.count;
+    return info;
+}
