@@ -55,6 +55,15 @@
 
 /* What the guest may do more or less than it did */
 #define RATE_MARGIN 0.2
+#define MUCH_MORE 1000
+
+/*
+ * To say "never" is grave: not unless some passes in a row have left as much to
+ * be sent as before, and a guest that writes less would see no end, either.
+ */
+#define NEVER_RATE 0.9
+#define NEVER_PASSES 5
+#define NO_FEWER 0.95
 
 /*
  * Between two looks at what is left, QEMU sends for up to a tenth of a second:
@@ -96,6 +105,7 @@ typedef struct Outcome {
 typedef struct Fit {
     double rate;
     double error;
+    bool at_least;              /* no observation says how much more */
 } Fit;
 
 /* A pass like the last one tells more about that, not more passes. */
@@ -103,8 +113,11 @@ void dirty_forecast_add_pass(DirtyForecastInput *in,
                              const DirtyForecastPass *pass)
 {
     DirtyForecastPass *last = in->used ? &in->passes[in->used - 1] : NULL;
+    double left = pass->unsent + pass->found;
 
     in->count++;
+    in->stuck = left > in->left * NO_FEWER ? in->stuck + 1 : 0;
+    in->left = left;
     if (last && !last->first && pass->seconds < last->seconds * 1.25 &&
         pass->seconds > last->seconds * 0.8) {
         last->seconds = (last->seconds + pass->seconds) / 2;
@@ -177,7 +190,7 @@ static Fit fit(const Observations *o, double set)
 {
     double logs[G_N_ELEMENTS(o->seen)], sum = 0, weights = 0;
     bool at_least[G_N_ELEMENTS(o->seen)];
-    Fit found = {};
+    Fit found = { .at_least = true };
 
     for (unsigned i = 0; i < o->count; i++) {
         const Observation *seen = &o->seen[i];
@@ -194,6 +207,7 @@ static Fit fit(const Observations *o, double set)
         if (off < 0 || !at_least[i]) {
             found.error += off * off;
         }
+        found.at_least &= at_least[i];
     }
     return found;
 }
@@ -237,7 +251,7 @@ static void widen(DirtyForecastSpan *range, double value)
 }
 
 static void play_range(const DirtyForecastInput *in, const Play *likely,
-                       DirtyForecastResult *result)
+                       bool at_least, DirtyForecastResult *result)
 {
     double slow = 1 - in->throughput_error, fast = 1 + in->throughput_error;
     Play good = *likely, bad = *likely;
@@ -250,7 +264,7 @@ static void play_range(const DirtyForecastInput *in, const Play *likely,
     widen(&result->total, end.total);
     widen(&result->downtime, end.downtime);
 
-    bad.rate *= 1 + RATE_MARGIN;
+    bad.rate *= at_least ? MUCH_MORE : 1 + RATE_MARGIN;
     bad.throughput *= slow;
     bad.step = STEP_LEAST;
     end = play(in, &bad);
@@ -263,7 +277,14 @@ static bool ends(const DirtyForecastInput *in, const Play *p)
     return isfinite(play(in, p).total);
 }
 
-/* On the safe side: the least limit that also does for less luck. */
+static bool may_end(const DirtyForecastInput *in, Play p)
+{
+    p.rate *= NEVER_RATE;
+    p.step = STEP_MOST;
+    return ends(in, &p);
+}
+
+/* The least limit that also does for less luck. */
 static double find_limit(const DirtyForecastInput *in, Play p)
 {
     double low = p.limit, high = in->memory / p.throughput;
@@ -332,10 +353,18 @@ static void play_likely(const DirtyForecastInput *in, const Play *p,
     result->total = (DirtyForecastSpan) { end.total, end.total, end.total };
     result->downtime =
         (DirtyForecastSpan) { end.downtime, end.downtime, end.downtime };
-    if (!isfinite(end.total)) {
-        result->needed_limit = find_limit(in, *p);
-        result->needed_throttle = find_throttle(in, *p);
-    }
+}
+
+/*
+ * Different guests explain what was seen: what is needed must do for the first
+ * and the last that are possible.
+ */
+static void find_needs(const DirtyForecastInput *in, const Play *p,
+                       DirtyForecastResult *result)
+{
+    result->needed_limit = fmax(result->needed_limit, find_limit(in, *p));
+    result->needed_throttle = fmax(result->needed_throttle,
+                                   find_throttle(in, *p));
 }
 
 /* Nothing was written that is not going to be sent anyway. */
@@ -365,7 +394,8 @@ bool dirty_forecast(const DirtyForecastInput *in, DirtyForecastResult *result)
     double best = INFINITY, least, most;
     Observations o;
     Fit fits[SETS];
-    unsigned likely;
+    unsigned likely, last = 0;
+    bool endless, never;
 
     if (!in->count || in->throughput <= 0) {
         return false;
@@ -386,14 +416,25 @@ bool dirty_forecast(const DirtyForecastInput *in, DirtyForecastResult *result)
     p.set = set_size(least, most, likely);
     p.rate = fits[likely].rate;
     play_likely(in, &p, result);
+    endless = !isfinite(result->total.likely);
+    never = endless && in->stuck >= NEVER_PASSES;
     for (unsigned i = 0; i < SETS; i++) {
         if (fits[i].error <= best + POSSIBLE) {
             p.set = set_size(least, most, i);
             p.rate = fits[i].rate;
-            play_range(in, &p, result);
+            play_range(in, &p, fits[i].at_least, result);
+            never = never && !may_end(in, p);
+            if (endless && !last) {
+                find_needs(in, &p, result);
+            }
+            last = i;
         }
     }
-    result->certain = isfinite(result->total.most) ||
-                      (!isfinite(result->total.least) && in->count > 1);
+    if (endless && last) {
+        p.set = set_size(least, most, last);
+        p.rate = fits[last].rate;
+        find_needs(in, &p, result);
+    }
+    result->certain = isfinite(result->total.most) || never;
     return true;
 }

@@ -30,6 +30,8 @@ typedef struct DirtyForecastInput {
     DirtyForecastPass passes[DIRTY_FORECAST_PASSES]; /* the oldest first */
     unsigned used;              /* of them */
     unsigned count;             /* passes there were in all */
+    double left;                /* pages, after the last of them */
+    unsigned stuck;             /* passes in a row that left no fewer */
     double harvest_seconds;     /* mean time from harvest to harvest of a */
     double harvest_pages;       /* ring, and pages each found; 0: no rings */
     double throughput;          /* pages sent each second */

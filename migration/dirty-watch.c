@@ -31,7 +31,7 @@
  * Spans of sending of which most pages were sent whole: of pages that are zero
  * only a note is sent, which says nothing about the network.
  */
-#define SPANS 32
+#define SPANS 128
 #define MOSTLY 0.8
 
 typedef struct DirtyWatch {

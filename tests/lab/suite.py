@@ -16,6 +16,7 @@ import dirtylimit
 import dirtyrates
 import exchange
 import faults
+import forecast
 import hotplug
 import idle
 import kernel
@@ -30,6 +31,7 @@ import rates
 import slots
 import smm
 import vga
+import watch
 
 SCENARIOS = {
     "options": options.scenario,
@@ -66,6 +68,8 @@ SCENARIOS = {
     "kernel-npt0": npt0.scenario,
     "mixed": mixed.scenario,
     "exchange": exchange.scenario,
+    "watch": watch.scenario,
+    "forecast": forecast.scenario,
 }
 
 GROUPS = {

@@ -90,7 +90,7 @@ class Builder:
             objects.append(self.compile(os.path.join(source_dir, name + '.c'),
                                         variant, source_dir))
         self.run(self.args.cc + SANITIZE[variant] + objects + ['-o', out] +
-                 self.libs + ['-pthread'])
+                 self.libs + ['-pthread', '-lm'])
         return out
 
 

@@ -1,0 +1,151 @@
+/*
+ * Tests of how fast a count has grown of late, and of what is told of a ring
+ *
+ * Copyright (c) 2026 The qemu-dirtytrack authors
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "migration/dirty-history.h"
+#include "dirty-vcpu.h"
+
+#define MS INT64_C(1000000)
+#define SEC INT64_C(1000000000)
+
+/* Let a count grow by @rate a second, seen each @step ns. */
+static int64_t grow(DirtyHistory *h, int64_t from, int64_t to, int64_t step,
+                    uint64_t *count, uint64_t rate)
+{
+    for (; from < to; from += step) {
+        dirty_history_see(h, from, *count);
+        *count += rate * step / SEC;
+    }
+    return from;
+}
+
+static void test_steady(void)
+{
+    DirtyHistory h = {};
+    uint64_t count = 1000;
+    int64_t now;
+
+    dirty_history_start(&h, 0, count);
+    now = grow(&h, 0, 30 * SEC, 7 * MS, &count, 1000000);
+    g_assert_cmpint(dirty_history_rate(&h, now, count, SEC), ==, 1000000);
+    g_assert_cmpint(dirty_history_rate(&h, now, count, 10 * SEC), ==, 1000000);
+}
+
+static void test_two_spans(void)
+{
+    DirtyHistory h = {};
+    uint64_t count = 0, one, ten;
+    int64_t now;
+
+    dirty_history_start(&h, 0, count);
+    now = grow(&h, 0, 20 * SEC, 10 * MS, &count, 1000);
+    now = grow(&h, now, now + SEC, 10 * MS, &count, 11000);
+    one = dirty_history_rate(&h, now, count, SEC);
+    ten = dirty_history_rate(&h, now, count, 10 * SEC);
+    /* A moment more than a second is looked at. */
+    g_assert_cmpint(one, >, 10000);
+    g_assert_cmpint(one, <=, 11000);
+    g_assert_cmpint(ten, >=, 1900);
+    g_assert_cmpint(ten, <=, 2100);
+}
+
+/* Nobody looked for longer than the span. */
+static void test_gap(void)
+{
+    DirtyHistory h = {};
+
+    dirty_history_start(&h, 0, 0);
+    dirty_history_see(&h, SEC, 1000);
+    g_assert_cmpint(dirty_history_rate(&h, 5 * SEC, 3000, SEC), ==, 500);
+}
+
+static void test_young(void)
+{
+    DirtyHistory h = {};
+
+    g_assert_cmpint(dirty_history_rate(&h, SEC, 5000, SEC), ==, 0);
+    dirty_history_see(&h, SEC, 5000);
+    g_assert_cmpint(h.used, ==, 0);
+
+    dirty_history_start(&h, SEC, 5000);
+    g_assert_cmpint(dirty_history_rate(&h, SEC, 5000, SEC), ==, 0);
+    g_assert_cmpint(dirty_history_rate(&h, SEC + MS, 5100, SEC), ==, 0);
+    g_assert_cmpint(dirty_history_rate(&h, SEC + 100 * MS, 5100, SEC), ==,
+                    1000);
+}
+
+static void test_restart(void)
+{
+    DirtyHistory h = {};
+    uint64_t count = 0;
+    int64_t now;
+
+    dirty_history_start(&h, 0, count);
+    now = grow(&h, 0, 20 * SEC, 10 * MS, &count, 100000);
+    dirty_history_start(&h, now, count);
+    g_assert_cmpint(dirty_history_rate(&h, now + SEC, count + 7, 10 * SEC), ==,
+                    7);
+}
+
+static void test_vcpu_counts(void)
+{
+    DirtyVcpuStats s = {};
+
+    dirty_vcpu_start(&s, 0, 10);
+    g_assert_cmpint(s.high_water, ==, 10);
+    dirty_vcpu_see(&s, 500 * MS, 300);
+    dirty_vcpu_harvested(&s, 600 * MS, 400);
+    dirty_vcpu_see(&s, 700 * MS, 50);
+    g_assert_cmpint(s.high_water, ==, 400);
+    g_assert_cmpint(s.harvested, ==, 400);
+    /* 450 pushed, of which 10 were there before */
+    g_assert_cmpint(dirty_history_rate(&s.pushed, SEC, 450, SEC), ==, 440);
+
+    dirty_vcpu_start(&s, 2 * SEC, 3);
+    g_assert_cmpint(s.high_water, ==, 3);
+    g_assert_cmpint(dirty_history_rate(&s.pushed, 3 * SEC, 403, SEC), ==, 0);
+}
+
+/* Full each @every ns, for 1 ms; returns when it was told, or -1. */
+static int64_t told(DirtyVcpuStats *s, int64_t from, int64_t to, int64_t every)
+{
+    for (; from < to; from += every) {
+        if (dirty_vcpu_was_full(s, from, from + MS)) {
+            return from;
+        }
+    }
+    return -1;
+}
+
+static void test_vcpu_full(void)
+{
+    DirtyVcpuStats s = {};
+
+    /* Now and then is no trouble. */
+    g_assert_cmpint(told(&s, SEC, 30 * SEC, SEC + 2 * MS), ==, -1);
+    g_assert_cmpint(s.full_exits, ==, 29);
+    g_assert_cmpint(s.full_time, ==, 29 * MS);
+
+    /* Over and over is, when it has lasted; and then not at once again. */
+    g_assert_cmpint(told(&s, 40 * SEC, 60 * SEC, 500 * MS), ==, 41 * SEC);
+    g_assert_cmpint(told(&s, 41 * SEC + 500 * MS, 60 * SEC, 500 * MS), ==,
+                    51 * SEC);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/history/steady", test_steady);
+    g_test_add_func("/history/two-spans", test_two_spans);
+    g_test_add_func("/history/gap", test_gap);
+    g_test_add_func("/history/young", test_young);
+    g_test_add_func("/history/restart", test_restart);
+    g_test_add_func("/vcpu/counts", test_vcpu_counts);
+    g_test_add_func("/vcpu/full", test_vcpu_full);
+    return g_test_run();
+}
