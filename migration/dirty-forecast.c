@@ -236,7 +236,7 @@ static Outcome play(const DirtyForecastInput *in, const Play *p)
 
             return (Outcome) { now + downtime, downtime };
         }
-        if (i && fabs(next - remaining) < remaining * 1e-6) {
+        if (i && fabs(next - remaining) < remaining * 0.000001) {
             break;
         }
         remaining = next;

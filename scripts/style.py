@@ -5,7 +5,8 @@
   style.py files     QEMU's checkpatch.pl on every C file of ours
   style.py patches   ... and on every patch in patches/qemu
   style.py linux     the kernel's, strict, on every patch in patches/linux
-  style.py shape     the size of patches/qemu, and symbols of the built QEMU
+  style.py shape     the size of patches/qemu, trace events and their
+                     documentation, and symbols of the built QEMU
 """
 
 import os
@@ -37,6 +38,9 @@ EXCEPTIONS = [
     ("patches/linux/",
      "added, moved or deleted file(s), does MAINTAINERS need updating?"),
 ]
+
+# Upstream's reaper has it; ours is not kicked.
+UNUSED_EVENTS = {"kvm_dirty_ring_reaper_kick"}
 
 # Below this many added lines the patches stay hooks: code goes into files.
 PATCH_LINES = 400
@@ -119,10 +123,34 @@ def linux(tap):
         tap.result(not found, name, found)
 
 
+def trace_events():
+    """Those of dirty page tracking, by name."""
+    found = set()
+    for where in ("accel/kvm", "migration"):
+        with open(os.path.join(COMPOSED, where, "trace-events"),
+                  encoding="utf-8") as lines:
+            found |= set(re.findall(
+                r"^(kvm_(?:clear_)?dirty\w+|dirty_watch\w+)\(", lines.read(),
+                re.M))
+    return found
+
+
+def documented(tap):
+    """Trace events are in docs/observing.md, and no others."""
+    with open(os.path.join(ROOT, "docs/observing.md"), encoding="utf-8") as f:
+        tables = "".join(line for line in f if line.startswith("| `"))
+    named = set(re.findall(r"`(kvm_(?:clear_)?dirty\w+|dirty_watch\w+)`",
+                           tables))
+    wrong = named ^ (trace_events() - UNUSED_EVENTS)
+    tap.result(not wrong, "docs/observing.md names all trace events",
+               sorted(wrong))
+
+
 def shape(tap):
     added = {name: len(re.findall(r"^\+(?!\+\+ )", series.text(name), re.M))
              for name in series.names()}
     total = sum(added.values())
+    documented(tap)
     tap.result(total < PATCH_LINES,
                f"patches/qemu adds {total} lines, of less than {PATCH_LINES}",
                [f"{count:4} {name}" for name, count in added.items()])

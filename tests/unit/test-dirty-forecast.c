@@ -360,7 +360,7 @@ static void test_idle(void)
     dirty_forecast_add_pass(&in, &pass);
     g_assert_true(dirty_forecast(&in, &result));
     g_assert_true(result.certain);
-    g_assert_cmpfloat_with_epsilon(result.total.likely, 20.4, 1e-9);
+    g_assert_cmpfloat_with_epsilon(result.total.likely, 20.4, 0.000001);
     g_assert_cmpfloat(result.total.least, <, 20.4);
     g_assert_cmpfloat(result.total.most, >, 20.4);
     g_assert_cmpfloat(result.downtime.most, <, 0.5);
@@ -397,7 +397,7 @@ static void test_passes(void)
     g_assert_cmpint(in.used, ==, 3);
     g_assert_cmpfloat(in.passes[0].seconds, ==, 10);
     g_assert_cmpfloat(in.passes[1].seconds, ==, 3);
-    g_assert_cmpfloat_with_epsilon(in.passes[2].found, 90, 1e-6);
+    g_assert_cmpfloat_with_epsilon(in.passes[2].found, 90, 0.000001);
 
     for (int i = 0; i < 2 * DIRTY_FORECAST_PASSES; i++) {
         pass.seconds *= 2;
