@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE), str(HERE / "inlab"), str(HERE.parent / "lab")]
 
 from dirtylab.errors import LabError
-from dirtylab.guest import Sample
+from migration_report.load import Sample
 from dirtylab.tap import Tap
 
 import idle

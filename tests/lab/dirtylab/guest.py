@@ -1,66 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of the guest from outside: its load lines and its shell.
 
-The guest's load generator prints one line per 100 ms on its console:
-    dirtyload t=123456 w=2300000 total=27412345
-(milliseconds of the guest's clock, writes a second, writes so far) and
-complains with "dirtyload CORRUPT ..." when a page does not hold what it wrote
-there last.  The second serial port is a shell for the drivers.
+The guest's load generator prints a line per 100 ms on its console
+(migration_report.load), and complains with "dirtyload CORRUPT ..." when a page
+does not hold what it wrote there last.  The second serial port is a shell for the drivers.
 """
 
 import re
 import socket
 import time
 
+from migration_report import load
+
 from .errors import LabError, Timeout
 
-LOAD_LINE = re.compile(rb"dirtyload t=([0-9]+) w=([0-9]+) total=([0-9]+)\r?$")
 CORRUPT = re.compile(rb"dirtyload CORRUPT[^\r\n]*")
 PANIC = re.compile(rb"Kernel panic[^\r\n]*|general protection fault[^\r\n]*"
                    rb"|BUG: [^\r\n]*|Oops: [^\r\n]*")
 
 
-class Sample:
-    """One load line: guest seconds, writes since start, when it was seen."""
-
-    __slots__ = ("t", "wps", "total", "seen")
-
-    def __init__(self, t, wps, total, seen):
-        self.t, self.wps, self.total, self.seen = t, wps, total, seen
-
-
-class Console:
+class Console(load.Follower):
     """Follows the file that QEMU writes the guest's console to."""
 
     def __init__(self, path):
-        self.path = path
+        super().__init__(path)
         self.samples = []
         self.corrupt = []
         self.panics = []
-        self._offset = 0
-        self._rest = b""
-
-    def read(self):
-        """What is new."""
-        try:
-            with open(self.path, "rb") as f:
-                f.seek(self._offset)
-                data = f.read()
-        except FileNotFoundError:
-            data = b""
-        self._offset += len(data)
-        return data
 
     def poll(self):
         """Read what is new; returns the newest sample or None."""
-        lines = (self._rest + self.read()).split(b"\n")
-        self._rest = lines.pop()
+        lines = self.lines()
         now = time.monotonic()
         for line in lines:
-            found = LOAD_LINE.search(line)
+            found = load.sample(line, now)
             if found:
-                self.samples.append(Sample(int(found[1]) / 1000, int(found[2]),
-                                           int(found[3]), now))
+                self.samples.append(found)
                 continue
             for regex, kept in ((CORRUPT, self.corrupt),
                                 (PANIC, self.panics)):

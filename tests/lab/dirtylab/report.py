@@ -3,20 +3,7 @@
 
 import sys
 
-
-def count(n):
-    """1234567 -> 1,234,567; what is not known is a dash."""
-    return "-" if n is None else f"{round(n):,}"
-
-
-def short(n):
-    """1234567 -> 1.23 M."""
-    if n is None:
-        return "-"
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if n >= limit:
-            return f"{n / limit:.3g} {unit}"
-    return f"{n:.0f}"
+from migration_report.text import count, short
 
 
 def mib(n):

@@ -47,9 +47,8 @@ def add_drivers(run):
     for file in sorted(paths.LAB_SRC.glob('*.py')):
         run.file(f'{LAB_ROOT}/{file.name}', file)
     run.copy(f'{LAB_ROOT}/hosts', paths.LAB_SRC / 'hosts')
-    package = paths.LAB_SRC / 'dirtylab'
-    if package.is_dir():
-        pyruntime.add_package(run, f'{LAB_ROOT}/dirtylab', package)
+    for name in ('dirtylab', 'migration_report'):
+        pyruntime.add_package(run, f'{LAB_ROOT}/{name}', paths.LAB_SRC / name)
 
 
 def modules(run, args):
