@@ -60,6 +60,7 @@ class Recorder:
         if isinstance(self._monitor, str):
             self._monitor = Qmp(self._monitor, timeout=GREETING)
         self._monitor.timeout = 60.0
+        self._monitor.check = self._check
         self._zero = time.monotonic()
         self._wall = time.time()
         self._data = self._introduce()
@@ -106,13 +107,19 @@ class Recorder:
                     break
                 self._pause()
         except (Gone, NoAnswer) as err:
-            self._data["end"] = "gone"
-            self._data["reason"] = str(err)
+            if not self._stopping.is_set():
+                self._data["end"] = "gone"
+                self._data["reason"] = str(err)
             self._keep_events()
         finally:
             self._follow_load()
             self._monitor.close()
             self._done.set()
+
+    def _check(self):
+        """While QEMU does not answer: whoever wants to stop need not wait."""
+        if self._stopping.is_set():
+            raise NoAnswer("stopped")
 
     def _pause(self):
         """Until the next look is due or something happens: changes of state

@@ -50,8 +50,10 @@ def seconds(s):
 
 
 def milliseconds(s):
-    """Whole milliseconds, as QEMU tells them: 8.29 -> 8,290 ms."""
-    return UNKNOWN if s is None else f"{round(s * 1000):,} ms"
+    """As QEMU tells them, unless it is minutes: 8,290 ms, 312.5 s."""
+    if s is None:
+        return UNKNOWN
+    return f"{round(s * 1000):,} ms" if s < 100 else f"{s:,.1f} s"
 
 
 def percent(share):
