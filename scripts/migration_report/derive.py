@@ -151,10 +151,11 @@ class Story:
     @functools.cached_property
     def postcopy(self):
         """When post-copy began, or None."""
-        for look in self.looks:
-            if look.status.startswith(POSTCOPY):
-                return look.t
-        return None
+        told = [e["t"] for e in self.events if e["event"] == "MIGRATION"
+                and e["data"]["status"].startswith(POSTCOPY)]
+        seen = [look.t for look in self.looks
+                if look.status.startswith(POSTCOPY)]
+        return min(told + seen, default=None)
 
     @functools.cached_property
     def total(self):

@@ -116,7 +116,7 @@ def _advice(told):
     if throttle is not None:
         ways.append(f"with vCPUs slowed down by {throttle} %")
     end = f"; it would {' or '.join(ways)}" if ways else ""
-    return f"By the last forecast it does not converge{end}."
+    return f"By the last forecast pre-copy does not converge{end}."
 
 
 def _rings(story):

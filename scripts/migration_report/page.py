@@ -4,7 +4,7 @@
 import re
 from html import escape
 
-from . import facts, files, findings, plots, svg, theme
+from . import facts, files, findings, plots, svg, text, theme
 from .derive import Story
 
 HOME = "migration-report"
@@ -50,12 +50,15 @@ def eyebrow(story):
     return " · ".join(part for part in parts if part)
 
 
+def told(fact):
+    return escape(fact.value) + (tag("small", escape(fact.note))
+                                 if fact.note else "")
+
+
 def tiles(story):
     found = facts.headline(story)
     return tag("dl", "".join(
-        tag("div", tag("dt", escape(fact.name)) + tag("dd", escape(
-            fact.value)) + (tag("small", escape(fact.note))
-                            if fact.note else ""))
+        tag("div", tag("dt", escape(fact.name)) + tag("dd", told(fact)))
         for fact in found), "tiles")
 
 
@@ -112,10 +115,7 @@ def section(panel, titles):
 
 
 def cell(fact):
-    if fact is None:
-        return tag("td", "-")
-    return tag("td", escape(fact.value)
-               + (tag("small", escape(fact.note)) if fact.note else ""))
+    return tag("td", text.UNKNOWN if fact is None else told(fact))
 
 
 def table(stories, titles):

@@ -3,9 +3,9 @@
 
 from . import files, findings, page, plots, svg, theme
 from .derive import Story
+from .theme import LEFT, RIGHT
 
 WIDTH = 960
-LEFT, RIGHT = 62, 132
 MARGIN = 20
 GAP = 28            # between recordings
 HEAD = 34           # above a plot

@@ -57,15 +57,16 @@ class Plot:
                         y=bottom + 17, text_anchor="start" if part < 0.03
                         else "end" if part > 0.97 else "middle")
 
-    def values(self, found, show):
-        """Ticks and lines across, for these values."""
+    def values(self, found, show=None):
+        """Lines across at these values, and what they are."""
         for value in found:
             y = self.y(value)
             if value != self.y.low:
                 svg.element("line", "grid", self.back, x1="0", x2="100%", y1=y,
                             y2=y)
-            svg.element("text", None, self.left, show(value), x="100%",
-                        dx="-8", y=y + 4, text_anchor="end")
+            if show:
+                svg.element("text", None, self.left, show(value), x="100%",
+                            dx="-8", y=y + 4, text_anchor="end")
 
     def row(self, words):
         """What a plot without values on its left is called."""

@@ -248,7 +248,7 @@ def _rows(frame, label, top, draw, wanted=lambda vcpu: True):
             plot = frame.plot(story, (0, top(story)), ROW,
                               f"{label} of vCPU {vcpu.index}",
                               axis=vcpu is shown[-1])
-            plot.values([top(story)], lambda v: "")
+            plot.values([top(story)])
             plot.row(f"vCPU {vcpu.index}")
             draw(plot, story, vcpu)
             column.append(plot)

@@ -41,6 +41,10 @@ def _series():
         f".{name}{{--c:var(--{name})}}" for name in SERIES) + "\n"
 
 
+# Beside a plot: room for values, and for names.
+LEFT, RIGHT = 72, 132
+NARROW = 70, 120
+
 # What is drawn.
 SHAPES = """\
 svg{display:block}
@@ -86,15 +90,15 @@ border-radius:8px;overflow:hidden}
 .tiles dt{color:var(--muted);font-size:13px}
 .tiles dd{margin:0;font-size:23px;line-height:1.3;font-weight:650;
 font-variant-numeric:tabular-nums;white-space:nowrap}
-.tiles small{display:block;color:var(--muted);font-size:12px;font-weight:400;
+.tiles small{display:block;color:var(--muted);font:400 12px/1.45 FONT;
 white-space:normal}
 .two{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:0 32px}
 .two .tiles dd{font-size:19px}
 .two .tiles{grid-template-columns:1fr 1fr}
 .heads>div{display:grid;grid-row:span 2;grid-template-rows:subgrid}
 section{margin:26px 0 0}
-.plot{display:grid;grid-template-columns:62px minmax(0,1fr) 132px}
-.two .plot{grid-template-columns:58px minmax(0,1fr) 116px}
+.plot{display:grid;grid-template-columns:COLUMNS}
+.two .plot{grid-template-columns:NARROW}
 .panel{margin:0;min-width:0}
 .who{margin:8px 0 0;font-size:13px;font-weight:650}
 table{border-collapse:collapse;width:100%;margin:8px 0 0;font-size:14px}
@@ -111,10 +115,15 @@ h1{font-size:21px}
 .tiles,.two .tiles{grid-template-columns:1fr 1fr}
 .tiles dd{font-size:19px}
 .two{grid-template-columns:minmax(0,1fr)}
-.plot,.two .plot{grid-template-columns:54px minmax(0,1fr) 108px}
+.plot{grid-template-columns:NARROW}
 }
 @media print{section,.panel{break-inside:avoid}}
 """
+
+
+def columns(left, right):
+    """Of a plot and what is beside it, as a style sheet has them."""
+    return f"{left}px minmax(0,1fr) {right}px"
 
 
 def drawing():
@@ -124,4 +133,6 @@ def drawing():
 
 def sheet():
     """The page's."""
-    return drawing() + PAGE.replace("FONT", FONT)
+    page = PAGE.replace("COLUMNS", columns(LEFT, RIGHT))
+    page = page.replace("NARROW", columns(*NARROW))
+    return drawing() + page.replace("FONT", FONT)

@@ -25,7 +25,7 @@ def near(tap, have, want, within, name):
 
 
 def command(*args):
-    return [sys.executable, str(PROGRAM), *map(str, args)]
+    return ["/usr/bin/python3", str(PROGRAM), *map(str, args)]
 
 
 def run(*args, cwd=None, env=None):

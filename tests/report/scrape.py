@@ -91,7 +91,7 @@ def conventions(tap, text, families):
 
 
 def forecasts(tap):
-    plan = Plan(dirty=30000, ring=None)
+    plan = Plan(dirty=30000, ring=None, outcome="cancelled", ends=5)
     with Fake(plan) as fake:
         fake.begin()
         time.sleep(1.7)

@@ -13,6 +13,7 @@ from migration_report import model
 
 PAGE = 4096
 STEP = 0.01
+LONGEST = 100.0
 
 
 @dataclasses.dataclass
@@ -79,6 +80,8 @@ class Migration:
         yield State(0.0, "setup", 0, p.pages, 0, False, 0, 0)
         while True:
             t += STEP
+            if t > LONGEST:
+                raise ValueError("this plan never ends: it needs `ends`")
             part = min(p.link * STEP, remaining)
             sent += part
             remaining -= part
