@@ -261,14 +261,17 @@ class Story:
         figure, which changes once a pass."""
         if self.has_tracking:
             return self.series(lambda k: k.told("rate", "pages-1s"))
-        return self.series(lambda k: k.ram("dirty-pages-rate"), self.during)
+        return self.series(lambda k: k.ram("dirty-pages-rate"),
+                           [k for k in self.during if k.passes > 1])
 
     @functools.cached_property
     def link_rate(self):
-        """[(t, pages a second)] that are sent."""
-        return self.series(
-            lambda k: None if k.ram("mbps") is None
-            else k.ram("mbps") * 1e6 / 8 / self.page_size, self.during)
+        """[(t, pages a second)] that are sent.  QEMU measures it ten times a
+        second; until then it says 0."""
+        found = self.series(lambda k: k.ram("mbps"), self.during)
+        first = next((i for i, (_, mbps) in enumerate(found) if mbps), 0)
+        return [(t, mbps * 1e6 / 8 / self.page_size)
+                for t, mbps in found[first:]]
 
     @functools.cached_property
     def remaining(self):

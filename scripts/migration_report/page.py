@@ -133,11 +133,13 @@ def table(stories, titles):
 
 
 def footer(stories, titles):
-    parts = []
+    lacks = {}
     for story, title in zip(stories, titles):
         for sentence in findings.missing(story):
-            who = f"{title}: " if len(stories) > 1 else ""
-            parts.append(tag("p", escape(who + sentence)))
+            lacks.setdefault(sentence, []).append(title)
+    parts = [tag("p", escape(sentence if len(whose) == len(stories)
+                             else f"{whose[0]}: {sentence}"))
+             for sentence, whose in lacks.items()]
     parts.append(tag("p", escape(
         f"Made by {HOME}. {sum(len(s.looks) for s in stories):,} looks, one "
         f"each {min(s.recording.data['interval'] or 0 for s in stories):g} s "

@@ -38,7 +38,9 @@ class Frame:
         """An empty plot with the pause and the passes in it."""
         plot = Plot(self.span, values, height, f"{story.title}: {label}", axis)
         if story.pause:
+            # A short pause would not be seen without its beginning.
             plot.block(*story.pause, "pause")
+            plot.upright(story.pause[0], "still")
         for t, _ in story.passes[1:]:
             plot.upright(t, "pass")
         return plot

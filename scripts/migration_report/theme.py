@@ -63,6 +63,7 @@ svg .strong{fill:var(--ink);font-weight:600}
 .axis{stroke:var(--axis);stroke-width:1}
 .pass{stroke:var(--axis);stroke-width:1;stroke-dasharray:1 3}
 .pause{fill:var(--muted);fill-opacity:.25}
+.still{stroke:var(--muted);stroke-width:1.5}
 .ended{stroke:var(--ink);stroke-width:1.25;stroke-dasharray:7 3}
 """
 
