@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from . import files, findings, model, page, picture, plots, prometheus
@@ -38,6 +39,8 @@ def interval(args):
 
 def watch(recorder):
     """Until the migration is over or the user has seen enough."""
+    # To be ended by a service manager is no worse than by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while not recorder.wait(0.2):
             pass

@@ -107,7 +107,9 @@ def form(tap):
     one = Migration(Plan(stall=0.01)).recording()
     other = Migration(Plan(ring=None)).recording(title="<b>&\"bitmap\"")
     bare = Migration(Plan(supported=False)).recording()
+    emulated = Migration(Plan(accelerator="tcg")).recording()
     for name, recordings in (("one", [one]), ("two", [one, other]),
+                             ("emulated", [emulated]),
                              ("without tracking", [bare])):
         markup = page.html(recordings)
         tree = parse(markup)
@@ -123,6 +125,8 @@ def form(tap):
         check(tap, OUTSIDE.findall(drawn.replace(
             'xmlns="http://www.w3.org/2000/svg"', "")), [],
             f"{name}: self-contained as well")
+    check(tap, tiles(parse(page.html([emulated])))["Tracked by"][0], "tcg",
+          "another accelerator has its name")
     tree = parse(page.html([one, other]))
     check(tap, (list(tree.iter("b")), words(tree.findall(".//h3")[1])),
           ([], "<b>&\"bitmap\""), "names are only text")

@@ -233,6 +233,11 @@ def program(tap):
 
 def interrupted(tap):
     """Ctrl-C in the middle, on a terminal: the page is written."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        interrupted_by(tap, number)
+
+
+def interrupted_by(tap, number):
     with tempfile.TemporaryDirectory() as where, Fake() as fake:
         out = os.path.join(where, "r.html")
         ours, theirs = pty.openpty()
@@ -244,11 +249,12 @@ def interrupted(tap):
         shown = read_until(ours, b"Waiting")
         fake.begin()
         shown += read_until(ours, b"pass 2")
-        tool.send_signal(signal.SIGINT)
+        tool.send_signal(number)
         shown += read_until(ours, b"Report: ")
         status = tool.wait(kit.TIMEOUT)
         os.close(ours)
-        check(tap, (status, tool.stderr.read()), (0, ""), "Ctrl-C is no error")
+        check(tap, (status, tool.stderr.read()), (0, ""),
+              f"{number.name} is no error")
         text = shown.decode(errors="replace")
         tap.ok("\x1b[" in text and "█" in text and "dirtied" in text,
                "a live view was shown", text[-500:])

@@ -113,6 +113,19 @@ def forecasts(tap):
                 and "ioctl" not in key[0]], [], "no rings, no figures of them")
 
 
+def emulated(tap):
+    with Fake(Plan(accelerator="tcg")) as fake:
+        fake.begin()
+        time.sleep(0.3)
+        done, families = scrape(fake)
+    check(tap, done.returncode, 0, "another accelerator")
+    found = samples(families)
+    check(tap, found.get((PREFIX + "syncs_total", ())), 1001,
+          "what any has is told")
+    check(tap, [key for key in found if "ioctl" in key[0]], [],
+          "without KVM's figures")
+
+
 def labels(tap):
     with Fake(name='a "b"\\c\nd') as fake:
         _, families = scrape(fake)
@@ -160,4 +173,4 @@ def files(tap):
 
 
 if __name__ == "__main__":
-    kit.tests(under_way, forecasts, labels, without_command, files)
+    kit.tests(under_way, forecasts, emulated, labels, without_command, files)

@@ -33,6 +33,7 @@ class Plan:
     stall: float = 0.0          # share of the time vCPU 0 stands still
     fallback: str | None = None
     supported: bool = True
+    accelerator: str = "kvm"
     reason: str = "asked for by dirty-ring-size"
     # Counters of an earlier migration, which are not this one's.
     earlier: int = 1000
@@ -167,9 +168,12 @@ class Migration:
         under_way = state.status not in model.IDLE and not state.stopped
         rate = self._rate(p.dirty if under_way and t > 0 else 0)
         answer = {
-            "accelerator": "kvm", "logging": ["migration"] if under_way else [],
+            "accelerator": p.accelerator,
+            "logging": ["migration"] if under_way else [],
             "page-size": PAGE, "rate": rate, "sync": self._sync(state),
             "kvm": self._kvm(state, rate)}
+        if p.accelerator != "kvm":
+            del answer["kvm"]
         if under_way and state.status == "active":
             answer["forecast"] = self._forecast(state)
         return answer
