@@ -2,90 +2,13 @@
 """What follows from a recording.  Times are seconds from the migration's
 beginning; sizes are bytes."""
 
-import dataclasses
 import functools
 import statistics
 
-from . import model
+from . import model, tracking
+from .look import MILLI, Look, dig
 
 POSTCOPY = "postcopy"
-MICRO = 1e-6
-MILLI = 1e-3
-
-
-def dig(data, *keys):
-    """data[key][key]..., or None as soon as something is not there."""
-    for key in keys:
-        if not isinstance(data, dict):
-            return None
-        data = data.get(key)
-    return data
-
-
-@dataclasses.dataclass
-class Look:
-    """One sample."""
-
-    t: float
-    migrate: dict
-    tracking: dict | None
-
-    @property
-    def status(self):
-        return self.migrate.get("status", "none")
-
-    @property
-    def under_way(self):
-        return self.status not in model.IDLE
-
-    @property
-    def passes(self):
-        return self.ram("dirty-sync-count") or 0
-
-    def ram(self, key):
-        return dig(self.migrate, "ram", key)
-
-    def told(self, *keys):
-        return dig(self.tracking, *keys)
-
-
-@dataclasses.dataclass
-class Sync:
-    t: float
-    count: int          # how many since the look before; these are the last's
-    time: float
-    locked: float
-    pages: int
-
-
-@dataclasses.dataclass
-class Vcpu:
-    index: int
-    occupancy: list = dataclasses.field(default_factory=list)   # (t, entries)
-    high_water: list = dataclasses.field(default_factory=list)  # (t, entries)
-    stalls: list = dataclasses.field(default_factory=list)  # (t0, t1, share)
-    full_exits: int = 0
-    full_time: float = 0.0
-
-    @property
-    def highest(self):
-        return max((n for _, n in self.high_water), default=0)
-
-
-@dataclasses.dataclass
-class Estimate:
-    """A forecast's range, in seconds; None: no such number."""
-
-    least: float | None
-    likely: float | None
-    most: float | None
-
-
-def estimate(told):
-    def of(key):
-        value = dig(told, key)
-        return None if value is None else value * MILLI
-    return Estimate(of("least"), of("likely"), of("most"))
 
 
 def middle(values):
@@ -342,16 +265,7 @@ class Story:
 
     @functools.cached_property
     def syncs(self):
-        found = []
-        for before, look in zip(self.looks, self.looks[1:]):
-            told = look.told("sync")
-            grew = (told or {}).get("count", 0) - (
-                before.told("sync", "count") or 0)
-            if told and before.tracking and grew > 0:
-                found.append(Sync(look.t, grew, told["time-last"] * MICRO,
-                                  told["locked-last"] * MICRO,
-                                  told["pages-last"]))
-        return found
+        return tracking.syncs(self.looks)
 
     @property
     def longest_lock(self):
@@ -361,28 +275,7 @@ class Story:
     @functools.cached_property
     def vcpus(self):
         """The rings, by vCPU."""
-        found, before = {}, {}
-        for look in self.looks:
-            for told in look.told("kvm", "ring", "vcpus") or ():
-                index = told["cpu-index"]
-                vcpu = found.setdefault(index, Vcpu(index))
-                vcpu.occupancy.append((look.t, told["occupancy"]))
-                vcpu.high_water.append((look.t, told["high-water"]))
-                self._stall(vcpu, before.get(index), (look.t, told))
-                before[index] = (look.t, told)
-        return [found[index] for index in sorted(found)]
-
-    @staticmethod
-    def _stall(vcpu, before, now):
-        """Add how long the vCPU stood still between two looks."""
-        if before is None:
-            return
-        (t0, old), (t1, new) = before, now
-        still = (new["full-time"] - old["full-time"]) * MICRO
-        vcpu.full_exits += new["full-exits"] - old["full-exits"]
-        if still > 0 and t1 > t0:
-            vcpu.full_time += still
-            vcpu.stalls.append((t0, t1, min(1.0, still / (t1 - t0))))
+        return tracking.vcpus(self.looks)
 
     @functools.cached_property
     def stalled(self):

@@ -4,7 +4,7 @@
 import dataclasses
 
 from . import text
-from .derive import dig, estimate
+from .look import dig, estimate
 
 
 @dataclasses.dataclass

@@ -2,7 +2,7 @@
 """What a recording says, in sentences: the first is the page's title."""
 
 from . import text
-from .derive import dig
+from .look import dig
 
 # A ring that cost more than this share of the vCPUs' time is too small.
 NOTEWORTHY_STALL = 0.01

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from . import text
-from .derive import MILLI, Look, dig
+from .look import MILLI, Look, dig
 
 EVERY = 1.0         # seconds between plain lines
 MOST_VCPUS = 8

@@ -97,8 +97,9 @@ class Plot:
         """From the bottom up to that share of the height."""
         high = self.height * share
         since = max(since, self.span[0])
+        width = (self.x(until) - self.x(since)) / svg.WIDE * 100
         svg.element("rect", cls, self.back, x=self.percent(since),
-                    width=f"{svg.number((self.x(until) - self.x(since)) / svg.WIDE * 100)}%",
+                    width=f"{svg.number(width)}%",
                     y=TOP + self.height - high, height=high)
 
     def upright(self, t, cls, value=None, low=None):

@@ -4,7 +4,8 @@ then the same."""
 
 import dataclasses
 
-from . import derive, svg, text
+from . import svg, text
+from .look import estimate
 from .plot import Plot, amount, byte_unit, time_unit
 
 HEIGHT = 124
@@ -207,7 +208,7 @@ def forecast(frame):
 
 def _forecast_top(stories):
     told = [value for s in stories for _, f in s.forecasts
-            for value in dataclasses.astuple(derive.estimate(f["total"]))
+            for value in dataclasses.astuple(estimate(f["total"]))
             if value is not None]
     far = FAR * max(s.total for s in stories)
     return 1.15 * max([s.total for s in stories]
@@ -216,7 +217,7 @@ def _forecast_top(stories):
 
 def _forecast_lines(plot, story, top):
     never = 2 * top
-    found = [(t, derive.estimate(f["total"])) for t, f in story.forecasts]
+    found = [(t, estimate(f["total"])) for t, f in story.forecasts]
 
     def line(key):
         return [(t, never if getattr(e, key) is None else getattr(e, key))

@@ -4,12 +4,10 @@
 Base units are seconds, bytes and shares of 1; counters end in _total.
 """
 
-from .derive import dig
+from .look import MICRO, MILLI, dig
 from .recorder import COMMAND, guest_name
 
 PREFIX = "qemu_dirty_tracking_"
-MICRO = 1e-6
-MILLI = 1e-3
 CLIENTS = ("migration", "dirty-rate", "dirty-limit")
 VERDICTS = ("unknown", "converges", "uncertain", "diverges")
 STATES = ("none", "setup", "active", "device", "pre-switchover",

@@ -24,8 +24,8 @@ GREETING = 5.0      # seconds
 def version(monitor):
     """QEMU's version, as text."""
     found = monitor.version.get("qemu", {})
-    text = ".".join(str(found.get(k, "?")) for k in ("major", "minor", "micro"))
-    return text if found else None
+    parts = [str(found.get(k, "?")) for k in ("major", "minor", "micro")]
+    return ".".join(parts) if found else None
 
 
 def guest_name(monitor):
@@ -151,7 +151,8 @@ class Recorder:
     def _note_begin(self, migrate):
         """An earlier migration's result is not news."""
         status = migrate.get("status")
-        if status not in model.IDLE or migrate != self._first and status in model.OVER:
+        if status not in model.IDLE or (
+                status in model.OVER and migrate != self._first):
             self.began = True
 
     def _tracking(self):

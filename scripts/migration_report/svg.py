@@ -8,6 +8,7 @@ axis, all places are given in per cent; outlines are in a box of their own
 that is stretched.
 """
 
+import math
 import xml.etree.ElementTree as ET
 
 WIDE = 1000         # units across the stretched box
@@ -64,7 +65,7 @@ def ticks(low, high, most=5, whole=False):
             step *= factor
             if whole and step != int(step):
                 continue
-            first = -int(-low // step) if low % step == 0 else int(low // step) + 1
+            first = math.ceil(low / step - 1e-9)
             count = int((high * (1 + 1e-9)) // step) - first + 1
             if count <= most:
                 return [(first + i) * step for i in range(count)]

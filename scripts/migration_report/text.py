@@ -2,7 +2,8 @@
 """Numbers as people read them; what is not known is a dash."""
 
 UNKNOWN = "-"
-BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"),
+          (1 << 10, "KiB"))
 
 
 def count(n):

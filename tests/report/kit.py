@@ -43,10 +43,13 @@ def one_line(tap, done, words, name):
            name, f"status {done.returncode}: {done.stderr}{done.stdout}")
 
 
-def tests(*functions):
-    """Run each with a Tap; what it raises is a failure.  Ends the program."""
+def tests(*functions, named=()):
+    """Run each with a Tap, or those named on the command line; what one raises
+    is a failure.  Ends the program."""
     tap = Tap()
     for function in functions:
+        if named and function.__name__ not in named:
+            continue
         tap.prefix = f"{function.__name__}: "
         try:
             function(tap)

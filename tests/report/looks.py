@@ -157,7 +157,8 @@ def broken(gallery):
                    f"{name} would be noticed", wrong[:8])
         with open(gallery.path("broken.html"), "w",
                   encoding="utf-8") as output:
-            output.write(good.replace("</main>", '<img src="other.png"></main>'))
+            output.write(good.replace("</main>",
+                                      '<img src="other.png"></main>'))
         _, _, asked = gallery.look(gallery.path("broken.html"), "light", 1280)
         tap.ok(asked, "so would a picture from elsewhere")
     return notices

@@ -5,6 +5,7 @@ recorded."""
 
 import os
 import re
+import sys
 import tempfile
 import xml.etree.ElementTree as ET
 
@@ -13,7 +14,7 @@ from kit import check, near
 
 import html5lib
 
-from simulated import PAGE, Migration, Plan
+from simulated import Migration, Plan
 from migration_report import findings, page, picture, plots, svg, text, theme
 from migration_report.derive import Story
 
@@ -212,7 +213,8 @@ def drawings(tap):
     check(tap, len(with_class(middle, "dot")), sim.passes, "a mark each sync")
     near(tap, heights(left)(min(float(e.get("cy")) for e in
                                 with_class(middle, "dot"))),
-         max(s.time for s in story.syncs) * 1000, 0.02, "as high as it is long")
+         max(s.time for s in story.syncs) * 1000, 0.02,
+         "as high as it is long")
     left, middle, right = svgs(section(tree, "forecast"))[0]
     near(tap, heights(left)(float(with_class(middle, "ended")[0].get("y1"))),
          sim.total, sim.total / 50, "the eventual total")
@@ -262,8 +264,8 @@ def sentences(tap):
         ("cancelled", Plan(outcome="cancelled", ends=1.2), {},
          "The migration was cancelled after 1.20 s, in pass 1"),
         ("diverging", Plan(dirty=30000, outcome="cancelled", ends=4.0), {},
-         "pre-copy does not converge; it would with a downtime limit of 683 ms or "
-         "with vCPUs slowed down by 60 %"),
+         "pre-copy does not converge; it would with a downtime limit of 683 ms "
+         "or with vCPUs slowed down by 60 %"),
         ("post-copy", Plan(dirty=30000, postcopy=True, ends=1.6), {},
          "post-copy took over after 1.60 s of pre-copy"),
         ("gone", Plan(), {"until": 1.0, "end": "gone", "reason": "closed"},
@@ -280,12 +282,13 @@ def sentences(tap):
            "rings that are full now and then are well")
     tree = parse(page.html([Migration(Plan(
         ring=None, fallback="no ring here")).recording()]))
-    check(tap, tiles(tree)["Tracked by"], ("log", "no ring here; fallbacks: 1"),
-          "the fallback is counted")
+    check(tap, tiles(tree)["Tracked by"],
+          ("log", "no ring here; fallbacks: 1"), "the fallback is counted")
 
 
 def many(tap):
-    recording = Migration(Plan(pages=262144, vcpus=64)).recording(interval=0.02)
+    sim = Migration(Plan(pages=262144, vcpus=64))
+    recording = sim.recording(interval=0.02)
     with tempfile.TemporaryDirectory() as where:
         path = os.path.join(where, "r.html")
         page.write_page(path, [recording])
@@ -319,4 +322,4 @@ def axes(tap):
 
 
 if __name__ == "__main__":
-    kit.tests(form, numbers, drawings, side_by_side, sentences, many, axes)
+    kit.tests(form, numbers, drawings, side_by_side, sentences, many, axes, named=sys.argv[1:])

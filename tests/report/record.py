@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -194,6 +195,11 @@ def thins(tap):
     check(tap, len(Story(model.Recording(dict(
         sim.recording().data, samples=thin))).syncs), sim.passes,
         "without losing a sync")
+    changed = [s for old, s in zip(samples, samples[1:])
+               if s["migrate"].get("status") != old["migrate"].get("status")
+               or s["tracking"]["sync"] != old["tracking"]["sync"]]
+    tap.ok(len(changed) > 5 and all(s in thin for s in changed),
+           "nor a look at which something had changed")
     check(tap, thin[-1], samples[-1], "or the end")
     recorder = Recorder("")
     recorder._data = model.new(samples=samples * (MOST // len(samples) + 1))
@@ -203,8 +209,9 @@ def thins(tap):
 
 def program(tap):
     """The command line, end to end, from another directory."""
-    with tempfile.TemporaryDirectory() as where, Fake(Plan(pages=16384)) as fake:
-        out, data = os.path.join(where, "r.html"), os.path.join(where, "r.json")
+    with tempfile.TemporaryDirectory() as where, \
+            Fake(Plan(pages=16384)) as fake:
+        out, data = (os.path.join(where, name) for name in ("r.html", "r.json"))
         fake.print_load()
         tool = subprocess.Popen(
             kit.command("record", "--qmp", fake.path, "-o", out, "--data",
@@ -348,13 +355,14 @@ wanted, domain, message = sys.argv[-3:]
 if domain != "web":
     sys.exit("error: failed to get domain '%%s'" %% domain)
 message = json.loads(message)
-print(json.dumps({"return": Qmp(%r).cmd(message["execute"]), "id": "libvirt-1"}))
+answer = Qmp(%r).cmd(message["execute"])
+print(json.dumps({"return": answer, "id": "libvirt-1"}))
 """
 
 
 def domains(tap):
     """--domain, by a virsh of ours that asks the fake."""
-    with tempfile.TemporaryDirectory() as where, Fake(Plan(pages=32768)) as fake:
+    with tempfile.TemporaryDirectory() as where, Fake() as fake:
         virsh = os.path.join(where, "virsh")
         with open(virsh, "w", encoding="utf-8") as script:
             script.write(FAKE_VIRSH % ([str(kit.TOP / "scripts")], fake.path))
@@ -413,4 +421,4 @@ def fake_events(tap, fake, qmp):
 
 if __name__ == "__main__":
     kit.tests(whole, waits, under_way, endings, dies, stops, degrades, thins,
-              program, interrupted, errors, domains, client)
+              program, interrupted, errors, domains, client, named=sys.argv[1:])

@@ -4,6 +4,7 @@
 
 import os
 import stat
+import sys
 import tempfile
 import time
 
@@ -173,4 +174,4 @@ def files(tap):
 
 
 if __name__ == "__main__":
-    kit.tests(under_way, forecasts, emulated, labels, without_command, files)
+    kit.tests(under_way, forecasts, emulated, labels, without_command, files, named=sys.argv[1:])

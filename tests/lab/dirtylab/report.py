@@ -3,6 +3,7 @@
 
 import sys
 
+# For those who lay out text with this module.
 from migration_report.text import count, short
 
 
