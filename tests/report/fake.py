@@ -29,6 +29,7 @@ class Fake:
         self.earlier = earlier or {}
         self.began = None           # time.monotonic()
         self.dead = False
+        self.interject = []         # messages to send before the next answer
         self._dies = dies
         self._mute = mute
         self._clients = []
@@ -86,7 +87,10 @@ class Fake:
             self._send(client, {"QMP": {"version": VERSION,
                                         "capabilities": ["oob"]}})
             for line in client.makefile("rb"):
-                self._send(client, self._answer(json.loads(line)))
+                answer = self._answer(json.loads(line))
+                while self.interject:
+                    self._send(client, self.interject.pop(0))
+                self._send(client, answer)
 
     def _send(self, client, message):
         with self._lock:

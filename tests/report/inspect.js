@@ -38,7 +38,7 @@
 
   const contrast = (e, colour, least) => {
     const c = parse(colour);
-    if (!c) return;
+    if (!c || !c[3]) return say('has no colour', e);
     const under = behind(e), found = ratio(over(c, under), under);
     seen.least = Math.min(seen.least, found);
     if (found < least) say(`contrast ${found.toFixed(2)}`, e);

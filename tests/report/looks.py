@@ -135,6 +135,8 @@ def pictures(gallery):
 MISTAKES = (
     ("pale text", "--muted:#57606a", "--muted:#a8b0b8", "contrast"),
     ("pale lines", "--link:#a84a00", "--link:#ffd9b8", "contrast"),
+    ("lines that are not drawn", ".line{fill:none;stroke:var(--c)",
+     ".line{fill:none;stroke:none", "has no colour"),
     ("a wide table", "table{border-collapse:collapse;width:100%",
      "table{border-collapse:collapse;width:1400px", "outside the page"),
     ("tiles that do not fit", ".tiles{display:grid",

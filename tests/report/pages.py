@@ -233,6 +233,9 @@ def side_by_side(tap):
                == [t.text for t in texts(theirs[0])]
                and times(ours[1])(50) == times(theirs[1])(50),
                f"{key}: the same axes")
+    middle = svgs(section(tree, "rates"))[0][1]
+    near(tap, times(middle)(100), long.data["samples"][-1]["migrate"][
+        "total-time"] / 1000, 0.02, "as long as the longer one")
     check(tap, len(svgs(section(tree, "rings"))), Plan().vcpus,
           "rings of the one that has them")
     tap.ok("There are no rings." in words(section(tree, "rings")),
@@ -307,9 +310,9 @@ def axes(tap):
                and max(found) <= high * (1 + 1e-6),
                f"ticks from {low} to {high}", str(found))
     points = [(i, (i * 7919) % 1000) for i in range(100000)]
-    points[50000] = (50000, 5000)
+    points[50123] = (50123, 5000)
     thin = svg.decimate(points, 0, 100000)
-    tap.ok(len(thin) <= 1002 and (50000, 5000) in thin
+    tap.ok(len(thin) <= 1002 and (50123, 5000) in thin
            and thin == sorted(thin), "peaks survive when points are left out")
     check(tap, [text.seconds(v) for v in (8.29, 0.143, 0.0019, 0.00041, 312)],
           ["8.29 s", "143 ms", "1.9 ms", "410 µs", "312 s"], "times")

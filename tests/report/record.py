@@ -396,6 +396,12 @@ def client(tap):
             except qmp.refused as err:
                 tap.ok(err.error_class == "CommandNotFound",
                        "a refusal is an error")
+            event = {"event": "RESUME", "timestamp": {}}
+            fake.interject = [{"return": "late", "id": -1}, event]
+            check(tap, qmp.cmd("query-name"), {"name": "web-1"},
+                  "an answer to what was given up is passed over")
+            check(tap, qmp.take_events(), [event],
+                  "an event before an answer is kept")
             fake_events(tap, fake, qmp)
             qmp.close()
             try:

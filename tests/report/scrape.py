@@ -83,6 +83,9 @@ def conventions(tap, text, families):
     check(tap, [line for line in text.splitlines() if line.startswith("# TYPE")
                 and line.endswith(" counter") != line.split()[2].endswith(
                     "_total")], [], "counters, and they only, end in _total")
+    told = [line.split()[2] for line in text.splitlines()
+            if line.startswith("# HELP")]
+    check(tap, len(told), len(set(told)), "HELP comes once")
     every = [(s.name, tuple(sorted(s.labels.items())))
              for f in families for s in f.samples]
     check(tap, len(every), len(set(every)), "no sample comes twice")
