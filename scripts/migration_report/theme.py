@@ -115,7 +115,8 @@ main{padding:20px 14px 32px}
 h1{font-size:21px}
 .tiles,.two .tiles{grid-template-columns:1fr 1fr}
 .tiles dd{font-size:19px}
-.two{grid-template-columns:minmax(0,1fr)}
+.two{grid-template-columns:minmax(0,1fr);gap:14px}
+.heads>div{display:block}
 .plot{grid-template-columns:NARROW}
 }
 @media print{section,.panel{break-inside:avoid}}
