@@ -6,6 +6,7 @@ Shows what happens while it happens, compares all memory page by page, and
 ends with a table. Exit status: 0 when no page was lost, 1 otherwise.
 """
 
+import os
 import platform
 import subprocess
 import sys
@@ -13,9 +14,16 @@ import time
 
 from dirtylab import config, migrate, report, stats, trial
 from dirtylab.errors import LabError
+from migration_report.page import write_page
+from migration_report.picture import write_picture
+from migration_report.recorder import Recorder
 from dirtylab.vm import Lab
 
 RING = "dirty-ring-size=4096"
+
+# The lab brings out what is here.
+REPORT = "/lab/out/demo.html"
+PICTURE = "/lab/out/demo.svg"
 
 
 def say(text=""):
@@ -46,7 +54,9 @@ def one(lab, args, title, qemu, accel):
     spec = config.spec(args, accel=accel, mem=args.mem, vcpus=args.vcpus,
                        load=args.load)
     began = time.monotonic()
-    src = lab.start(spec)
+    monitor = os.path.join(lab.dir, f"{len(args.recordings)}.watch")
+    src = lab.start(spec.replace(args=(
+        *spec.args, "-qmp", f"unix:{monitor},server=on,wait=off")))
     src.wait_load(timeout=150)
     say(f"   a guest of {args.mem} MiB is up after "
         f"{time.monotonic() - began:.0f} s, its load is running ({args.load})")
@@ -57,6 +67,8 @@ def one(lab, args, title, qemu, accel):
             what += f", {told['ring']['size']} entries for each vCPU"
         say(f"   dirty pages are tracked by {what} ({told['reason']})")
     dst = lab.start(spec, incoming=True)
+    watch = Recorder(monitor, load=src.console.path, title=title)
+    watch.start()
     live = report.Live(tty=args.live)
     t = trial.run(src, dst,
                   migrate.Options(bandwidth=args.bandwidth,
@@ -64,6 +76,7 @@ def one(lab, args, title, qemu, accel):
                   lambda p: live.update(p.seconds, progress_line(p)),
                   warm=2.0, settle=4.0)
     live.done()
+    args.recordings.append(watch.stop())
     r = t.result
     say(f"   migrated in {r.total_ms / 1000:.1f} s; the last pause, with the "
         f"guest stopped, took {r.downtime_ms} ms"
@@ -149,6 +162,7 @@ def arguments():
 
 def main():
     args = arguments()
+    args.recordings = []
     began = time.monotonic()
     done = {}
     try:
@@ -160,6 +174,9 @@ def main():
     except LabError as err:
         say(f"the demo could not be carried out: {err}")
         return 1
+    # Two fit side by side: upstream's, if there are any, are in the table.
+    write_page(REPORT, args.recordings[:2])
+    write_picture(PICTURE, args.recordings[:2])
     say(report.table([""] + list(done), [
         [name] + [get(t) for t in done.values()] for name, get in ROWS]))
     say()

@@ -9,6 +9,8 @@
  *
  * to the host:   H  machine is up, the command starts (payload: what runs)
  *                O  standard output        E  standard error
+ *                N  name of a file the command left in /lab/out, before
+ *                D  its content, in pieces
  *                S  exit status (decimal); nothing comes after it
  *                F  set-up failed (payload: why)
  * from the host: I  input for the terminal W  "ROWS COLUMNS" of the terminal
@@ -17,6 +19,7 @@
  * stops the machine when it has the status.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -41,6 +44,7 @@
 
 /* argv, env: each ended by NUL; modules, sysctl: lines; tty: its size */
 #define RUN_DIR "/lab/run/"
+#define OUT_DIR "/lab/out"
 #define PORT_NAME "lab"
 #define PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define CHUNK 32768
@@ -372,6 +376,35 @@ static bool pass_on(int *fd, char type)
     return false;
 }
 
+static void send_file(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+
+    if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode)) {
+        send_frame('N', name, strlen(name));
+        while (pass_on(&fd, 'D')) {
+            continue;
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static void send_files(void)
+{
+    DIR *dir = opendir(OUT_DIR);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        send_file(dirfd(dir), entry->d_name);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
 static bool readable(int fd)
 {
     struct pollfd p = { fd, POLLIN, 0 };
@@ -474,6 +507,7 @@ static int run_command(char **argv, char **env)
     while (readable(job.err) && pass_on(&job.err, 'E')) {
         continue;
     }
+    send_files();
     status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     send_frame('S', text, snprintf(text, sizeof(text), "%d", status));
     return status;

@@ -22,7 +22,8 @@ mount --rbind /sys "$1/root/sys"
 mount -t tmpfs tmp "$1/root/tmp"
 cd "$1/root"
 ip link set lo up 2>/dev/null || true
-shift 2
+[ -z "$3" ] || mount --bind "$3" lab/out
+shift 3
 # Not the command itself as process 1, on which most signals have no effect.
 exec chroot . /bin/sh -c 'cd /tmp; "$@"; exit $?' sh "$@"
 '''
@@ -94,7 +95,8 @@ def execute(args, lower, mnt):
     # A PID namespace: whatever the command leaves behind ends with it.
     process = subprocess.Popen(
         ['unshare', '--mount', '--pid', '--net', '--fork', '--kill-child', '--',
-         '/bin/sh', '-c', MOUNTS, 'sh', mnt, lower, *args.command],
+         '/bin/sh', '-c', MOUNTS, 'sh', mnt, lower, str(args.output or ''),
+         *args.command],
         env=env, stdin=None if args.tty else subprocess.DEVNULL)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda n, _: sys.exit(128 + n))

@@ -2,6 +2,7 @@
 """Runs a command in the emulated KVM host."""
 
 import io
+import os
 import selectors
 import signal
 import sys
@@ -51,6 +52,7 @@ class Session:
         self.up = False
         self.ending = False
         self.machine = None
+        self.file = None    # that is being received
 
     def run(self, layers):
         self.started = time.monotonic()
@@ -123,6 +125,8 @@ class Session:
     def _frame(self, kind, payload):
         if kind in (b'O', b'E'):
             self._pass_on(kind, payload)
+        elif kind in (b'N', b'D'):
+            self._file(kind, payload)
         elif kind == b'H':
             self.up = True
             limit = self.args.timeout
@@ -132,6 +136,17 @@ class Session:
             self.status = int(payload)
         elif kind == b'F':
             self.failure = f'setting up L1 failed: {payload.decode(errors="replace")}'
+
+    def _file(self, kind, payload):
+        """L1 says which; it must not choose where."""
+        if self.args.output is None:
+            return
+        if kind == b'N':
+            self.file = self.args.output / os.path.basename(payload.decode(errors='replace'))
+            self.file.write_bytes(b'')
+        else:
+            with open(self.file, 'ab') as out:
+                out.write(payload)
 
     def _pass_on(self, kind, payload):
         if self.name:

@@ -46,6 +46,12 @@ def module_param(text):
     return module.replace('_', '-'), setting
 
 
+def directory(text):
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f'{text} is no directory')
+    return Path(text).resolve()
+
+
 def add_common(parser):
     parser.add_argument('--where', choices=('auto', 'native', 'nested'), default='auto',
                         help="on this machine's KVM, or in an emulated host "
@@ -73,6 +79,8 @@ def add_common(parser):
     parser.add_argument('--copy', type=copy_pair, action='append', default=[],
                         metavar='SRC:DST',
                         help='bring a file or directory along; programs with their libraries')
+    parser.add_argument('--output', type=directory, metavar='DIR',
+                        help='where files go that the command leaves in /lab/out')
     parser.add_argument('--icount', action='store_true',
                         help='count instructions as time: steady figures, slower')
     parser.add_argument('-v', '--verbose', action='store_true',

@@ -22,6 +22,7 @@ PASSED = ('LAB_', 'TERM')
 def tree(args, below):
     run = Tree(below)
     add_drivers(run)
+    run.directory('/lab/out')
     run.text('/lab/run/argv', '\0'.join(args.command) + '\0')
     run.text('/lab/run/env', ''.join(f'{e}\0' for e in environment(args)))
     run.text('/lab/run/sysctl', '\n'.join('='.join(pair) for pair in SYSCTLS) + '\n')
