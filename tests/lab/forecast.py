@@ -5,6 +5,7 @@ them: guests that write at different rates to working sets of different size,
 over links and with downtime limits that let them through, or not."""
 
 import itertools
+import json
 import statistics
 import sys
 
@@ -23,6 +24,7 @@ GUESTS = (
 LINKS = ((20, 300), (60, 150), (200, 300))
 # A migration that takes longer does not come to an end.
 LIMIT = 45
+OUT = "/lab/out/forecast.json"
 WITHIN = 0.25
 SHARE = 0.8
 
@@ -33,6 +35,7 @@ class Run:
     def __init__(self, name):
         self.name = name
         self.told = []              # (seconds, forecast)
+        self.seen = []              # (seconds, all that was told)
         self.ended = None           # seconds, if it did by itself
         self.downtime = None
 
@@ -71,9 +74,10 @@ def migrated(r, name, bandwidth, downtime):
     def during(seconds):
         if released:
             return
-        forecast = vm.qmp.cmd(stats.COMMAND).get("forecast")
-        if forecast:
-            run.told.append((seconds, forecast))
+        told = vm.qmp.cmd(stats.COMMAND)
+        if "forecast" in told:
+            run.told.append((seconds, told["forecast"]))
+            run.seen.append((seconds, told, vm.qmp.cmd("query-migrate")))
         if seconds > LIMIT:
             released.append(True)
             migrate.release(vm, options)
@@ -141,6 +145,15 @@ def judge(r, runs):
     r.tap.note(f"{good} of {len(told)} within {WITHIN:.0%}")
 
 
+def keep(runs):
+    """Bring all of it out of the lab, to be looked at again."""
+    try:
+        with open(OUT, "w", encoding="utf-8") as f:
+            json.dump([vars(run) for run in runs], f)
+    except FileNotFoundError:
+        pass                        # not in a lab
+
+
 def scenario(r):
     r.need_kvm()
     runs = []
@@ -151,6 +164,7 @@ def scenario(r):
             name = (f"{backend} {size or ''} {mib} MiB {rate or 'flat out'}, "
                     f"{bandwidth} MB/s, {downtime} ms")
             runs.append(migrated(r, name, bandwidth, downtime))
+            keep(runs)
     judge(r, runs)
 
 
