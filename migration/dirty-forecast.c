@@ -40,9 +40,16 @@
 #define ALL 0.98
 
 /*
- * How far off an observed rate may be, as a factor's logarithm: pages of the
- * first pass were logged for between none and all of its time; guests change,
- * so old passes count less; a very short one has seen little of the guest.
+ * Pages of the first pass were logged for between none and all of its time: for
+ * half of it on average.  But once all are logged a guest that writes fast is
+ * slower than it was then, which evens that out.
+ */
+#define FIRST_LOGGED 1.0
+
+/*
+ * How far off an observed rate may be, as a factor's logarithm: of the first
+ * pass little is known, see above; guests change, so old passes count less; a
+ * very short one has seen little of the guest.
  */
 #define ERROR_FIRST 0.7
 #define ERROR_PASS 0.2
@@ -157,7 +164,7 @@ static void collect(const DirtyForecastInput *in, Observations *o)
         unsigned age = in->used - 1 - i;
 
         if (pass->first) {
-            observe(o, pass->seconds / 2, 0, pass->found,
+            observe(o, pass->seconds * FIRST_LOGGED, 0, pass->found,
                     ERROR_FIRST + ERROR_AGE * age);
         } else {
             observe(o, pass->seconds, pass->unsent, pass->found,
@@ -253,19 +260,18 @@ static void widen(DirtyForecastSpan *range, double value)
 static void play_range(const DirtyForecastInput *in, const Play *likely,
                        bool at_least, DirtyForecastResult *result)
 {
-    double slow = 1 - in->throughput_error, fast = 1 + in->throughput_error;
     Play good = *likely, bad = *likely;
     Outcome end;
 
     good.rate *= 1 - RATE_MARGIN;
-    good.throughput *= fast;
+    good.throughput = in->fast;
     good.step = STEP_MOST;
     end = play(in, &good);
     widen(&result->total, end.total);
     widen(&result->downtime, end.downtime);
 
     bad.rate *= at_least ? MUCH_MORE : 1 + RATE_MARGIN;
-    bad.throughput *= slow;
+    bad.throughput = in->slow;
     bad.step = STEP_LEAST;
     end = play(in, &bad);
     widen(&result->total, end.total);
@@ -289,7 +295,7 @@ static double find_limit(const DirtyForecastInput *in, Play p)
 {
     double low = p.limit, high = in->memory / p.throughput;
 
-    p.throughput *= 1 - in->throughput_error;
+    p.throughput = in->slow;
     p.step = STEP_LEAST;
     for (int i = 0; i < 20; i++) {
         p.limit = (low + high) / 2;
@@ -306,7 +312,7 @@ static double find_throttle(const DirtyForecastInput *in, Play p)
 {
     double low = 0, high = 1, rate = p.rate;
 
-    p.throughput *= 1 - in->throughput_error;
+    p.throughput = in->slow;
     p.step = STEP_LEAST;
     for (int i = 0; i < 10; i++) {
         double middle = (low + high) / 2;
@@ -371,14 +377,13 @@ static void find_needs(const DirtyForecastInput *in, const Play *p,
 static bool forecast_idle(const DirtyForecastInput *in,
                           DirtyForecastResult *result)
 {
-    double slow = 1 - in->throughput_error, fast = 1 + in->throughput_error;
     double left = fmin(in->remaining, in->limit * in->throughput);
-    double seconds = in->remaining / in->throughput;
 
     *result = (DirtyForecastResult) {
-        .total = { in->elapsed + seconds / fast, in->elapsed + seconds,
-                   in->elapsed + seconds / slow },
-        .downtime = { 0, left / in->throughput, left / in->throughput / slow },
+        .total = { in->elapsed + in->remaining / in->fast,
+                   in->elapsed + in->remaining / in->throughput,
+                   in->elapsed + in->remaining / in->slow },
+        .downtime = { 0, left / in->throughput, left / in->slow },
         .certain = true,
     };
     return true;
@@ -397,7 +402,7 @@ bool dirty_forecast(const DirtyForecastInput *in, DirtyForecastResult *result)
     unsigned likely, last = 0;
     bool endless, never;
 
-    if (!in->count || in->throughput <= 0) {
+    if (!in->count || in->slow <= 0) {
         return false;
     }
     collect(in, &o);

@@ -34,8 +34,8 @@ typedef struct DirtyForecastInput {
     unsigned stuck;             /* passes in a row that left no fewer */
     double harvest_seconds;     /* mean time from harvest to harvest of a */
     double harvest_pages;       /* ring, and pages each found; 0: no rings */
-    double throughput;          /* pages sent each second */
-    double throughput_error;    /* how far off that may be */
+    double throughput;          /* pages sent each second, likely; */
+    double slow, fast;          /* the least and the most that may be */
     double limit;               /* the guest may stand still so long */
     double memory;              /* pages the guest has */
     double remaining;           /* pages to be sent now */

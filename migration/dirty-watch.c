@@ -34,6 +34,9 @@
 #define SPANS 128
 #define MOSTLY 0.8
 
+/* How much slower or faster than ever it may yet become */
+#define MARGIN 0.05
+
 typedef struct DirtyWatch {
     QemuMutex lock;             /* leaf lock; protects what follows */
 
@@ -148,7 +151,7 @@ void dirty_watch_sent(int64_t ms)
     uint64_t whole = normal - MIN(normal, watch.normal);
     uint64_t all = whole + zero - MIN(zero, watch.zero);
 
-    if (whole && whole >= all * MOSTLY) {
+    if (ms > 0 && whole && whole >= all * MOSTLY) {
         watch.spans[watch.spans_next].pages = whole;
         watch.spans[watch.spans_next].seconds = ms / 1e3;
         watch.spans_next = (watch.spans_next + 1) % SPANS;
@@ -185,28 +188,33 @@ DirtyPageRate *dirty_watch_rate(void)
     return rate;
 }
 
-/* Pages a second, and how much the spans differ.  Called with the lock held. */
-static double throughput(const DirtyWatch *w, double *error)
+static int compare(const void *a, const void *b)
 {
-    double pages = 0, seconds = 0, squares = 0, mean;
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/*
+ * Pages a second.  Spans in which something held the sender up, such as zero
+ * pages in between, are slower than what is to come, hence not the middle one.
+ * Called with the lock held.
+ */
+static void add_throughput(const DirtyWatch *w, DirtyForecastInput *in)
+{
+    double sorted[SPANS];
     unsigned n = w->spans_used;
 
+    if (!n) {
+        return;
+    }
     for (unsigned i = 0; i < n; i++) {
-        pages += w->spans[i].pages;
-        seconds += w->spans[i].seconds;
+        sorted[i] = w->spans[i].pages / w->spans[i].seconds;
     }
-    if (seconds <= 0) {
-        return 0;
-    }
-    mean = pages / seconds;
-    for (unsigned i = 0; i < n; i++) {
-        double off = w->spans[i].pages / w->spans[i].seconds / mean - 1;
-
-        squares += off * off;
-    }
-    /* Twice the mean's own error, and what may yet change */
-    *error = MIN(0.05 + 2 * sqrt(squares) / n, 0.5);
-    return mean;
+    qsort(sorted, n, sizeof(sorted[0]), compare);
+    in->throughput = sorted[(n - 1) * 3 / 4];
+    in->slow = sorted[(n - 1) / 4] * (1 - MARGIN);
+    in->fast = sorted[(n - 1) * 19 / 20] * (1 + MARGIN);
 }
 
 /* A ring's usual harvest, of the last second. */
@@ -245,7 +253,7 @@ static bool gather(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
             return false;
         }
         *in = watch.seen;
-        in->throughput = throughput(&watch, &in->throughput_error);
+        add_throughput(&watch, in);
         in->since_sync = (get_clock() - watch.synced) / 1e9;
     }
     in->limit = migrate_downtime_limit() / 1e3;

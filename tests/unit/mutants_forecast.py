@@ -36,7 +36,7 @@ MUTANTS = [
         (F, '    return -log1p(-fmin(share, ALL)) * set / seen->seconds;',
          '    return seen->pages / seen->seconds;')]),
     ('first-pass-logged-whole', [FORECAST], [
-        (F, 'observe(o, pass->seconds / 2, 0, pass->found,\n'
+        (F, 'observe(o, pass->seconds * FIRST_LOGGED, 0, pass->found,\n'
             '                    ERROR_FIRST',
          'observe(o, pass->seconds * 50, 0, pass->found,\n'
          '                    ERROR_FIRST')]),
@@ -48,7 +48,7 @@ MUTANTS = [
         (F, 'best + POSSIBLE', 'best - 1')]),
     ('no-worse-luck', [FORECAST], [
         (F, '    bad.rate *= at_least ? MUCH_MORE : 1 + RATE_MARGIN;\n'
-            '    bad.throughput *= slow;\n    bad.step = STEP_LEAST;\n', '')]),
+            '    bad.throughput = in->slow;\n    bad.step = STEP_LEAST;\n', '')]),
     ('always-certain', [FORECAST], [
         (F, '    result->certain = isfinite(result->total.most) || never;',
          '    result->certain = true;')]),

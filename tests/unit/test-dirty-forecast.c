@@ -98,7 +98,8 @@ static void ask(Run *r)
     DirtyForecastResult result;
 
     r->in.throughput = r->c.throughput;
-    r->in.throughput_error = 0.05;
+    r->in.slow = r->c.throughput * 0.95;
+    r->in.fast = r->c.throughput * 1.05;
     r->in.limit = r->c.limit;
     r->in.memory = MEMORY;
     r->in.remaining = r->remaining;
@@ -261,7 +262,8 @@ static void test_harvests(void)
         .harvest_seconds = 0.1,
         .harvest_pages = 990,
         .throughput = 4000,
-        .throughput_error = 0.05,
+        .slow = 3800,
+        .fast = 4200,
         .limit = 0.3,
         .memory = MEMORY,
         .remaining = 7900,
@@ -289,7 +291,8 @@ static DirtyForecastInput well_known(void)
     static const double seconds[] = { 3.2, 1.6, 0.8, 0.4, 0.2 };
     DirtyForecastInput in = {
         .throughput = 20000,
-        .throughput_error = 0.1,
+        .slow = 18000,
+        .fast = 22000,
         .limit = 0.5,
         .memory = MEMORY,
         .since_sync = 0.8,
@@ -333,13 +336,14 @@ static void test_by_hand(void)
 
 static void test_nothing_known(void)
 {
-    DirtyForecastInput in = { .throughput = 1000, .memory = MEMORY };
+    DirtyForecastInput in = { .throughput = 1000, .slow = 900, .fast = 1100,
+                              .memory = MEMORY };
     DirtyForecastPass pass = { .seconds = 1, .first = true };
     DirtyForecastResult result;
 
     g_assert_false(dirty_forecast(&in, &result));
     dirty_forecast_add_pass(&in, &pass);
-    in.throughput = 0;
+    in.throughput = in.slow = in.fast = 0;
     g_assert_false(dirty_forecast(&in, &result));
 }
 
@@ -348,7 +352,8 @@ static void test_idle(void)
 {
     DirtyForecastInput in = {
         .throughput = 1000,
-        .throughput_error = 0.1,
+        .slow = 900,
+        .fast = 1100,
         .limit = 0.5,
         .memory = MEMORY,
         .remaining = 400,

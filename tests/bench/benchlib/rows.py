@@ -6,6 +6,7 @@ import dataclasses
 WHO = ("upstream", "ours")
 RINGS = ("ring-1024", "ring-4096", "ring-65536")
 CONFIGS = ("bitmap",) + RINGS
+WATCHED = ("ring-4096", "ring-4096-watched")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +120,8 @@ ROWS = {row.name: row for row in (
     transfer("heavy", "flat out"),
     transfer("mid", "at 20 000 pages/s"),
     transfer("sparse", "at 500 pages/s"),
+    transfer("watched", "flat out", WATCHED, ", two clients ask",
+             alone=tuple((config, "ours") for config in WATCHED)),
     Row("sync", "one dirty sync at 500 dirty pages/s over 128 MiB", SYNC,
         tuple((config, gib) for gib in SIZES
               for config in ("bitmap", "ring-4096")),

@@ -8,7 +8,7 @@ might have turned out the other way.
 
 import dataclasses
 
-from .rows import CONFIGS, MAPPED, RINGS, ROWS, case_name
+from .rows import CONFIGS, MAPPED, RINGS, ROWS, WATCHED, case_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +97,13 @@ def mid(s, rings=RINGS[1:]):
 
 def mid_patched(s):
     return mid(s, RINGS)
+
+
+def watched(s):
+    quiet, asked = (s.get("writes-during", "ours", config)
+                    for config in WATCHED)
+    yield ratio("guest writes/s with two clients that ask ten times a second: "
+                "at least 0.99 x", asked, quiet, least=0.99)
 
 
 def sparse(s):
@@ -213,6 +220,7 @@ def heavy_patched(s):
 
 
 OF_ROW = {"heavy": heavy, "mid": mid, "sparse": sparse, "sync": sync,
+          "watched": watched,
           "idle": idle, "native": native, "dirtylog": dirtylog, "reset": reset,
           "heavy-patched": heavy_patched, "mid-patched": mid_patched}
 

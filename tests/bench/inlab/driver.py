@@ -30,6 +30,7 @@ import transfer
 MARK = "##BENCH "
 ROWS = {
     "heavy": transfer.run, "mid": transfer.run, "sparse": transfer.run,
+    "watched": transfer.run,
     "sync": syncs.run, "idle": idle.run, "startstop": startstop.run,
     "heavy-patched": transfer.run, "mid-patched": transfer.run,
     "dirtylog": ioctls.dirtylog, "reset": ioctls.reset,

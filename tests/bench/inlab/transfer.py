@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rows heavy, mid, sparse: a live migration of a guest that writes; and the
-same on KVM with patches/linux."""
+"""Rows heavy, mid, sparse: a live migration of a guest that writes; the same
+on KVM with patches/linux; and watched, with clients that look on."""
 
 from dirtylab import migrate
 from dirtylab.errors import LabError
@@ -8,12 +8,14 @@ from dirtylab.errors import LabError
 import machine
 import timeline
 import trace
+import watcher
 
 MEM = 768           # MiB
 LOAD_MIB = 256
 INTERVAL = 25       # ms between two lines of the load
 WARM = 1.5          # seconds of the load before the migration
-RATES = {"heavy": 0, "mid": 20000, "sparse": 500}
+RATES = {"heavy": 0, "mid": 20000, "sparse": 500, "watched": 0}
+WATCHED = "-watched"
 
 
 def run(lab, job):
@@ -25,13 +27,18 @@ def run(lab, job):
 def once(lab, row, who, config):
     rate = RATES[row.removesuffix("-patched")]
     load = f"mib={LOAD_MIB},rate={rate},interval={INTERVAL}"
-    spec = machine.spec(who, config, ["global_dirty_changed"], mem=MEM, load=load)
-    src = machine.booted(lab, spec)
+    spec = machine.spec(who, config.removesuffix(WATCHED),
+                        ["global_dirty_changed"], mem=MEM, load=load)
+    watchers = watcher.Watchers(watcher.CLIENTS if config.endswith(WATCHED)
+                                else 0)
+    src = machine.booted(lab, spec.replace(
+        args=spec.args + watchers.options()))
     dst = lab.start(spec, incoming=True)
     have = len(src.console.samples)
     src.run_for(WARM)
     before = timeline.rate(src.console.samples[have:])
-    result = migrate.migrate(src, dst, migrate.Options(timeout=240))
+    with watchers:
+        result = migrate.migrate(src, dst, migrate.Options(timeout=240))
     if src.console.corrupt:
         raise LabError("the guest lost a page: " + src.console.corrupt[0])
     found = {
@@ -50,6 +57,7 @@ def once(lab, row, who, config):
             timeline.written(src.console.samples, result.began, before=1)),
         "forced": int(result.forced),
         "backend": result.tracking.backend,
+        "asked": next(watchers.asked),
         "tracking": result.tracking.raw,
         "series": timeline.series(
             timeline.written(src.console.samples, result.began, before=8)),
