@@ -35,7 +35,11 @@ def overflows(r):
     """A reaper that does not get to run is late for every ring."""
     rates.guest(r, "ring", 1024, 1, 0, accel=f"{r.accel('ring', 1024)},"
                 "x-dirty-fault-no-reaper=on")
-    done = r.migrate("without a reaper", migrate.Options(passes=8), warm=0.5)
+    src, events = r.vm, []
+    done = r.migrate("without a reaper", migrate.Options(passes=8), warm=0.5,
+                     during=lambda _: events.extend(src.qmp.drain_events()))
+    told = [e["data"]["pages"] for e in events
+            if e["event"] == "DIRTY_TRACKING_OVERFLOW"]
     ring = done.result.tracking.raw["ring"]
     r.tap.note(f"{ring['overflowed-pages']} pages overflowed, bitmaps fetched "
                f"{ring['overflow-fetches']} times")
@@ -43,6 +47,8 @@ def overflows(r):
              "without a reaper most pages overflow", str(ring))
     r.tap.ok(ring["full-exits"] == 0, "without a reaper no vCPU stops, either",
              str(ring))
+    r.tap.ok(told and 0 < told[0] <= ring["overflowed-pages"],
+             "an event tells of pages that overflow", str(events))
 
 
 def patched(r, vcpus=1):
