@@ -69,6 +69,7 @@ SCENARIOS = {
     "mixed": mixed.scenario,
     "exchange": exchange.scenario,
     "watch": watch.scenario,
+    "watch-all": watch.everything,
     "forecast": forecast.scenario,
 }
 
@@ -76,7 +77,8 @@ GROUPS = {
     # Each of them in a lab of its own, in "make check".
     "oracle": ("options", "ring1", "ring2", "log1", "log2", "faults"),
     "life": ("dirtyrate-ring", "dirtylimit", "late", "cancel-ring",
-             "slots-ring", "vga-ring", "hotplug-ring", "pingpong", "smm"),
+             "slots-ring", "vga-ring", "hotplug-ring", "pingpong", "smm",
+             "watch"),
     "log": ("dirtyrate-log", "cancel-log", "slots-log", "hotplug-log"),
     # Needs KVM with patches/linux.
     "wp-all": ("dirtyrate-wp-all", "cancel-wp-all", "slots-wp-all",
