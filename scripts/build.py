@@ -18,7 +18,9 @@ import qemuconf
 from common import BUILD, COMPOSED, LOGS, PRISTINE, QEMU_BUILD, ROOT, \
     UPSTREAM_BUILD, Failure, build_environment, build_lock, main, say, warn
 
+# QEMU's own that we run
 MIGRATION_TEST = "tests/qtest/migration-test"
+MONITOR_TEST = "tests/qtest/qmp-cmd-test"
 # Seconds between progress lines where the output is not a terminal.
 INTERVAL = 15
 
@@ -52,7 +54,7 @@ def targets(build, ours):
     if "qemu-system-x86_64" in result:
         result.append(MIGRATION_TEST)
         if ours:
-            result += our_tests()
+            result += [MONITOR_TEST] + our_tests()
     if qemuconf.settings()["profile"] == "full" and known(build, "qemu-img"):
         result.append("qemu-img")
     return result

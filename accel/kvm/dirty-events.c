@@ -67,6 +67,9 @@ void dirty_events_overflow(KVMDirtyTracker *t)
     uint64_t pages;
     bool news;
 
+    if (!t->features.overflow) {
+        return;
+    }
     kvm_dirty_lock();
     news = overflow_is_news(t, get_clock());
     pages = t->ring.overflow_told;
