@@ -8,11 +8,30 @@ builds what gets installed, no more.
 
 import json
 import os
+import shutil
 import subprocess
 
 from build import ninja
-from common import QEMU_BUILD, Failure, build_lock, main, say
+from common import QEMU_BUILD, ROOT, Failure, build_lock, main, say
 from qemuconf import settings, systems
+
+
+REPORT = "migration-report"
+
+
+def install_report(prefix):
+    """scripts/migration-report, with what it consists of, and a link to it."""
+    where = os.path.join(prefix, "share", "qemu-dirtytrack")
+    os.makedirs(where, exist_ok=True)
+    shutil.copy(os.path.join(ROOT, "scripts", REPORT), where)
+    shutil.copytree(os.path.join(ROOT, "scripts", "migration_report"),
+                    os.path.join(where, "migration_report"),
+                    dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    link = os.path.join(prefix, "bin", REPORT)
+    if os.path.lexists(link):
+        os.unlink(link)
+    os.symlink(os.path.join("..", "share", "qemu-dirtytrack", REPORT), link)
 
 
 def run():
@@ -35,7 +54,8 @@ def run():
         raise Failure(f"could not install under {prefix}; DESTDIR=DIR installs "
                       "elsewhere, ./configure --prefix=DIR for good")
     where = os.environ.get("DESTDIR", "").rstrip("/") + prefix
-    say(f"Installed {', '.join(systems())} in {where}/bin")
+    install_report(where)
+    say(f"Installed {', '.join(systems())} and {REPORT} in {where}/bin")
 
 
 if __name__ == "__main__":
