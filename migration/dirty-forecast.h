@@ -32,8 +32,8 @@ typedef struct DirtyForecastInput {
     unsigned count;             /* passes there were in all */
     double left;                /* pages, after the last of them */
     unsigned stuck;             /* passes in a row that left no fewer */
-    double harvest_seconds;     /* mean time from harvest to harvest of a */
-    double harvest_pages;       /* ring, and pages each found; 0: no rings */
+    double harvest_seconds;     /* from harvest to harvest of all rings, */
+    double harvest_pages;       /* and pages found in them; 0: no rings */
     double throughput;          /* pages sent each second, likely; */
     double slow, fast;          /* the least and the most that may be */
     double limit;               /* the guest may stand still so long */

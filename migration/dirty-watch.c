@@ -217,20 +217,18 @@ static void add_throughput(const DirtyWatch *w, DirtyForecastInput *in)
     in->fast = sorted[(n - 1) * 19 / 20] * (1 + MARGIN);
 }
 
-/* A ring's usual harvest, of the last second. */
+/* What rings hold when they are harvested, and how soon they do. */
 static void add_harvests(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
 {
     double rate = 0, wait = 0;
-    unsigned vcpus = 0;
 
     for (KvmDirtyVcpuInfoList *v = ring->vcpus; v; v = v->next) {
         rate += v->value->rate->pages_1s;
         wait += v->value->high_water;
-        vcpus++;
     }
-    if (rate > 0 && vcpus) {
-        in->harvest_pages = wait / vcpus;
-        in->harvest_seconds = in->harvest_pages * vcpus / rate;
+    if (rate > 0) {
+        in->harvest_pages = wait;
+        in->harvest_seconds = wait / rate;
     }
 }
 
