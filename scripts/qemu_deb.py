@@ -26,6 +26,7 @@ NAME = "qemu-system-x86-dirtytrack"
 PROGRAM = "qemu-system-x86_64-dirtytrack"
 # An address nobody claims: who hands the package on sets DEBEMAIL.
 MAINTAINER = "The qemu-dirtytrack authors <qemu-dirtytrack@localhost>"
+REPORT = "qemu-dirtytrack-report"
 PRIVATE = "/usr/lib/qemu-dirtytrack"
 MODULES = PRIVATE + "/qemu"
 TEMPLATES = os.path.join(ROOT, "packaging", "qemu")
@@ -33,7 +34,8 @@ WORK = os.path.join(BUILD, "deb")
 COMPILED = os.path.join(WORK, "packaged")
 # What the package is made of; its version says when that last changed.
 INPUTS = ["accel", "include", "linux-headers", "migration", "packaging/qemu",
-          "patches/qemu", "qapi", "scripts/qemu_deb.py"]
+          "patches/qemu", "qapi", "scripts/migration-report",
+          "scripts/migration_report", "scripts/qemu_deb.py"]
 
 # What Debian 13 enables and Debian 12 lacks the library for.
 LACKING = {"--enable-blkio"}
@@ -156,11 +158,12 @@ def documents(root, source, values):
 
     changelog = filled("changelog", f"{source}/debian/changelog")
     compressed(f"{where}/changelog.Debian.gz", changelog)
-    manual = filled(f"{PROGRAM}.1", f"{source}/{PROGRAM}.1")
-    compressed(f"{root}/usr/share/man/man1/{PROGRAM}.1.gz", manual)
+    for name in (f"{PROGRAM}.1", f"{REPORT}.1"):
+        compressed(f"{root}/usr/share/man/man1/{name}.gz",
+                   filled(name, f"{source}/{name}"))
     filled("apparmor-libvirt-qemu", f"{where}/examples/apparmor-libvirt-qemu")
     filled("lintian-overrides", f"{root}/usr/share/lintian/overrides/{NAME}")
-    for name in ("packages.md", "user-guide.md"):
+    for name in ("observing.md", "packages.md", "report.md", "user-guide.md"):
         with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as text:
             compressed(f"{where}/{name}.gz", text.read())
     with open(os.path.join(COMPOSED, "debian/copyright"),
@@ -169,9 +172,22 @@ def documents(root, source, values):
         deb.write(f"{where}/copyright", ours + theirs.read())
 
 
+def install_report(root):
+    """scripts/migration-report, with what it consists of."""
+    where = root + PRIVATE + "/report"
+    shutil.copytree(os.path.join(ROOT, "scripts", "migration_report"),
+                    f"{where}/migration_report",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(os.path.join(ROOT, "scripts", "migration-report"),
+                f"{where}/migration-report")
+    os.symlink(f"..{PRIVATE.removeprefix('/usr')}/report/migration-report",
+               f"{root}/usr/bin/{REPORT}")
+
+
 def checksums(root):
     names = sorted(os.path.relpath(os.path.join(where, name), root)
-                   for where, _, found in os.walk(root) for name in found)
+                   for where, _, found in os.walk(root) for name in found
+                   if not os.path.islink(os.path.join(where, name)))
     listed = subprocess.run(["md5sum", *names], cwd=root, check=True,
                             stdout=subprocess.PIPE, text=True).stdout
     deb.write(os.path.join(root, "DEBIAN", "md5sums"), listed)
@@ -189,6 +205,7 @@ def assemble(values, env):
                      f"{PRIVATE}/qemu-bridge-helper", 0o755)]
     files += [install(root, path, f"{MODULES}/{os.path.basename(path)}", 0o644)
               for path in modules()]
+    install_report(root)
     dependencies(source, files)
     checksums(root)
     logged(["dpkg-gencontrol", f"-P{root}"], "deb-control.log", cwd=source,
