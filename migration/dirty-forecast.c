@@ -26,7 +26,8 @@
  * if pages become dirty more slowly than they are sent; the nearer the two are,
  * the longer it takes, and the less certain it is.
  *
- * Cost: some 10,000 exp() a forecast.
+ * Cost: some 10,000 exp() a forecast; 100,000 where guest and sender are about
+ * equally fast, so that an end is long in coming.
  */
 
 #include "qemu/osdep.h"
@@ -69,7 +70,7 @@
  * be sent as before, and a guest that writes less would see no end, either.
  */
 #define NEVER_RATE 0.9
-#define NEVER_PASSES 5
+#define NEVER_PASSES 4
 #define NO_FEWER 0.95
 
 /*
@@ -100,6 +101,7 @@ typedef struct Play {
     double rate;
     double set;
     double throughput;
+    double switchover;
     double limit;
     double step;
 } Play;
@@ -123,7 +125,8 @@ void dirty_forecast_add_pass(DirtyForecastInput *in,
     double left = pass->unsent + pass->found;
 
     in->count++;
-    in->stuck = left > in->left * NO_FEWER ? in->stuck + 1 : 0;
+    in->stuck = in->count > 1 && left > in->left * NO_FEWER ? in->stuck + 1
+                                                            : 0;
     in->left = left;
     if (last && !last->first && pass->seconds < last->seconds * 1.25 &&
         pass->seconds > last->seconds * 0.8) {
@@ -219,10 +222,19 @@ static Fit fit(const Observations *o, double set)
     return found;
 }
 
+static void set_speed(const DirtyForecastInput *in, Play *p, double throughput)
+{
+    p->throughput = throughput;
+    p->switchover = in->switchover;
+    if (!in->switchover_fixed) {
+        p->switchover *= throughput / in->throughput;
+    }
+}
+
 /* Send what @in says is left, and on to the end. */
 static Outcome play(const DirtyForecastInput *in, const Play *p)
 {
-    double room = p->limit * p->throughput;
+    double room = p->limit * p->switchover;
     double remaining = in->remaining;
     double since = in->since_sync;
     double now = in->elapsed;
@@ -264,14 +276,14 @@ static void play_range(const DirtyForecastInput *in, const Play *likely,
     Outcome end;
 
     good.rate *= 1 - RATE_MARGIN;
-    good.throughput = in->fast;
+    set_speed(in, &good, in->fast);
     good.step = STEP_MOST;
     end = play(in, &good);
     widen(&result->total, end.total);
     widen(&result->downtime, end.downtime);
 
     bad.rate *= at_least ? MUCH_MORE : 1 + RATE_MARGIN;
-    bad.throughput = in->slow;
+    set_speed(in, &bad, in->slow);
     bad.step = STEP_LEAST;
     end = play(in, &bad);
     widen(&result->total, end.total);
@@ -293,10 +305,15 @@ static bool may_end(const DirtyForecastInput *in, Play p)
 /* The least limit that also does for less luck. */
 static double find_limit(const DirtyForecastInput *in, Play p)
 {
-    double low = p.limit, high = in->memory / p.throughput;
+    double low = p.limit, high;
 
-    p.throughput = in->slow;
+    set_speed(in, &p, in->slow);
     p.step = STEP_LEAST;
+    high = in->memory / MIN(p.throughput, p.switchover);
+    p.limit = high;
+    if (!ends(in, &p)) {
+        return INFINITY;
+    }
     for (int i = 0; i < 20; i++) {
         p.limit = (low + high) / 2;
         if (ends(in, &p)) {
@@ -312,7 +329,7 @@ static double find_throttle(const DirtyForecastInput *in, Play p)
 {
     double low = 0, high = 1, rate = p.rate;
 
-    p.throughput = in->slow;
+    set_speed(in, &p, in->slow);
     p.step = STEP_LEAST;
     for (int i = 0; i < 10; i++) {
         double middle = (low + high) / 2;
@@ -377,7 +394,7 @@ static void find_needs(const DirtyForecastInput *in, const Play *p,
 static bool forecast_idle(const DirtyForecastInput *in,
                           DirtyForecastResult *result)
 {
-    double left = fmin(in->remaining, in->limit * in->throughput);
+    double left = fmin(in->remaining, in->limit * in->switchover);
 
     *result = (DirtyForecastResult) {
         .total = { in->elapsed + in->remaining / in->fast,
@@ -389,57 +406,81 @@ static bool forecast_idle(const DirtyForecastInput *in,
     return true;
 }
 
+/* Each working set with what explains best what was seen; which are likely. */
+typedef struct Fits {
+    double least, most;         /* the first and the last working set */
+    Fit fits[SETS];
+    double best;
+} Fits;
+
+static void fit_all(const DirtyForecastInput *in, const Observations *o,
+                    Fits *f)
+{
+    f->least = o->most;
+    f->most = fmax(in->memory, f->least * 1.01);
+    f->best = INFINITY;
+    for (unsigned i = 0; i < SETS; i++) {
+        f->fits[i] = fit(o, set_size(f->least, f->most, i));
+        f->best = fmin(f->best, f->fits[i].error);
+    }
+}
+
+static void set_guest(const Fits *f, unsigned i, Play *p)
+{
+    p->set = set_size(f->least, f->most, i);
+    p->rate = f->fits[i].rate;
+}
+
+/*
+ * Play all that is possible.  Returns whether it is certain that there is no
+ * end.
+ */
+static bool play_possible(const DirtyForecastInput *in, const Fits *f, Play *p,
+                          DirtyForecastResult *result)
+{
+    bool endless = !isfinite(result->total.likely);
+    bool never = endless && in->stuck >= NEVER_PASSES;
+    int first = -1, last = -1;
+
+    for (unsigned i = 0; i < SETS; i++) {
+        if (f->fits[i].error <= f->best + POSSIBLE) {
+            set_guest(f, i, p);
+            play_range(in, p, f->fits[i].at_least, result);
+            never = never && !may_end(in, *p);
+            first = first < 0 ? i : first;
+            last = i;
+        }
+    }
+    if (endless && first >= 0) {
+        set_guest(f, first, p);
+        find_needs(in, p, result);
+        set_guest(f, last, p);
+        find_needs(in, p, result);
+    }
+    return never;
+}
+
 bool dirty_forecast(const DirtyForecastInput *in, DirtyForecastResult *result)
 {
-    Play p = {
-        .throughput = in->throughput,
-        .limit = in->limit,
-        .step = STEP_LIKELY,
-    };
-    double best = INFINITY, least, most;
+    Play p = { .limit = in->limit, .step = STEP_LIKELY };
     Observations o;
-    Fit fits[SETS];
-    unsigned likely, last = 0;
-    bool endless, never;
+    bool never;
+    Fits f;
 
-    if (!in->count || in->slow <= 0) {
+    if (!in->count || in->slow <= 0 || in->switchover <= 0) {
         return false;
     }
     collect(in, &o);
     if (!o.count) {
         return forecast_idle(in, result);
     }
-    least = o.most;
-    most = fmax(in->memory, least * 1.01);
-    for (unsigned i = 0; i < SETS; i++) {
-        fits[i] = fit(&o, set_size(least, most, i));
-        best = fmin(best, fits[i].error);
-    }
+    set_speed(in, &p, in->throughput);
+    fit_all(in, &o, &f);
+    set_guest(&f, choose(f.fits, f.best), &p);
 
     *result = (DirtyForecastResult) {};
-    likely = choose(fits, best);
-    p.set = set_size(least, most, likely);
-    p.rate = fits[likely].rate;
     play_likely(in, &p, result);
-    endless = !isfinite(result->total.likely);
-    never = endless && in->stuck >= NEVER_PASSES;
-    for (unsigned i = 0; i < SETS; i++) {
-        if (fits[i].error <= best + POSSIBLE) {
-            p.set = set_size(least, most, i);
-            p.rate = fits[i].rate;
-            play_range(in, &p, fits[i].at_least, result);
-            never = never && !may_end(in, p);
-            if (endless && !last) {
-                find_needs(in, &p, result);
-            }
-            last = i;
-        }
-    }
-    if (endless && last) {
-        p.set = set_size(least, most, last);
-        p.rate = fits[last].rate;
-        find_needs(in, &p, result);
-    }
+    never = play_possible(in, &f, &p, result);
     result->certain = isfinite(result->total.most) || never;
     return true;
 }

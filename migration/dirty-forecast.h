@@ -36,6 +36,10 @@ typedef struct DirtyForecastInput {
     double harvest_pages;       /* and pages found in them; 0: no rings */
     double throughput;          /* pages sent each second, likely; */
     double slow, fast;          /* the least and the most that may be */
+    double switchover;          /* what QEMU takes the rate to be when it */
+                                /* decides whether the rest is little enough */
+    bool switchover_fixed;      /* somebody has told; else it goes with */
+                                /* throughput */
     double limit;               /* the guest may stand still so long */
     double memory;              /* pages the guest has */
     double remaining;           /* pages to be sent now */
@@ -54,7 +58,7 @@ typedef struct DirtyForecastResult {
     double write_rate;          /* pages/s, if each write were to another */
     double working_set;         /* pages */
     double needed_limit;        /* s; 0: none needed, INFINITY: none helps */
-    double needed_throttle;     /* of 1; likewise */
+    double needed_throttle;     /* of 1; 0: none needed, 1: none helps */
     bool certain;               /* all that may be says the same as @likely */
 } DirtyForecastResult;
 
@@ -67,7 +71,8 @@ void dirty_forecast_add_pass(DirtyForecastInput *in,
 /**
  * dirty_forecast: what becomes of the migration if all goes on as it does
  *
- * Returns false if too little is known: before the first pass is over.
+ * Returns false if too little is known: before the first pass is over, or
+ * before anything was sent.
  */
 bool dirty_forecast(const DirtyForecastInput *in, DirtyForecastResult *result);
 

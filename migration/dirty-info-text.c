@@ -145,7 +145,7 @@ static void add_sync(GString *text, const DirtySyncInfo *sync)
 static void add_seconds(GString *text, bool has, uint64_t ms)
 {
     if (has) {
-        g_string_append_printf(text, "%" PRIu64 ".%" PRIu64, ms / 1000,
+        g_string_append_printf(text, "%" PRIu64 ".%" PRIu64 " s", ms / 1000,
                                ms / 100 % 10);
     } else {
         g_string_append(text, "never");
@@ -157,11 +157,11 @@ static void add_range(GString *text, const char *label,
 {
     g_string_append_printf(text, LABEL, label);
     add_seconds(text, range->has_likely, range->likely);
-    g_string_append(text, " s likely, ");
+    g_string_append(text, " likely, ");
     add_seconds(text, range->has_least, range->least);
     g_string_append(text, " to ");
     add_seconds(text, range->has_most, range->most);
-    g_string_append(text, " s\n");
+    g_string_append_c(text, '\n');
 }
 
 static void add_forecast(GString *text, const DirtyForecast *forecast)
@@ -180,13 +180,14 @@ static void add_forecast(GString *text, const DirtyForecast *forecast)
                            forecast->write_rate, forecast->working_set,
                            forecast->throughput >> 20);
     if (forecast->has_needed_downtime_limit) {
-        g_string_append_printf(text, LABEL "downtime-limit %" PRIu64 " ms",
+        g_string_append_printf(text, LABEL "downtime-limit %" PRIu64 " ms\n",
                                " would need:", forecast->needed_downtime_limit);
-        if (forecast->has_needed_throttle) {
-            g_string_append_printf(text, ", or vCPUs throttled by %" PRIu32
-                                   " %%", forecast->needed_throttle);
-        }
-        g_string_append_c(text, '\n');
+    }
+    if (forecast->has_needed_throttle) {
+        g_string_append_printf(text, LABEL "vCPUs throttled by %" PRIu32
+                               " %%\n", forecast->has_needed_downtime_limit
+                               ? " or:" : " would need:",
+                               forecast->needed_throttle);
     }
 }
 

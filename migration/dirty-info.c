@@ -39,16 +39,27 @@ static void add_vcpu_rate(DirtyPageRate *sum, const DirtyPageRate *rate)
     sum->bytes_10s += rate->bytes_10s;
 }
 
-/* Of the whole guest, by its rings. */
-static DirtyPageRate *ring_rate(const KvmDirtyRingInfo *ring)
+/* Of the whole guest, by its rings; on top of what is in @sum. */
+static void add_vcpu_rates(DirtyPageRate *sum, const KvmDirtyRingInfo *ring)
 {
-    DirtyPageRate *sum = g_new0(DirtyPageRate, 1);
-
-    kvm_dirty_tracking_overflow_rate(sum);
     for (KvmDirtyVcpuInfoList *v = ring->vcpus; v; v = v->next) {
         add_vcpu_rate(sum, v->value->rate);
     }
-    return sum;
+}
+
+static void add_ring(DirtyTrackingInfo *info)
+{
+    KvmDirtyRingTotals totals;
+
+    info->rate = g_new0(DirtyPageRate, 1);
+    kvm_dirty_tracking_totals(&totals, info->rate);
+    /* If rings overflow, what they hold is not all that was written. */
+    if (info->rate->pages_10s) {
+        totals.harvest_pages = 0;
+    }
+    add_vcpu_rates(info->rate, info->kvm->ring);
+    info->forecast = dirty_watch_forecast(totals.harvest_seconds,
+                                          totals.harvest_pages);
 }
 
 static DirtyLogClientList *clients(void)
@@ -80,16 +91,18 @@ static char *accelerator(void)
 DirtyTrackingInfo *qmp_query_dirty_tracking(Error **errp)
 {
     DirtyTrackingInfo *info = g_new0(DirtyTrackingInfo, 1);
-    const KvmDirtyRingInfo *ring;
 
     info->accelerator = accelerator();
     info->logging = clients();
     info->page_size = qemu_target_page_size();
     info->sync = dirty_watch_sync_info();
     info->kvm = kvm_dirty_tracking_info();
-    ring = info->kvm ? info->kvm->ring : NULL;
-    info->rate = ring ? ring_rate(ring) : dirty_watch_rate();
-    info->forecast = dirty_watch_forecast(ring);
+    if (info->kvm && info->kvm->ring) {
+        add_ring(info);
+    } else {
+        info->rate = dirty_watch_rate();
+        info->forecast = dirty_watch_forecast(0, 0);
+    }
     return info;
 }
 

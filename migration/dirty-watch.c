@@ -14,6 +14,7 @@
 #include <math.h>
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
+#include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "exec/target_page.h"
 #include "system/dirty-tracking.h"
@@ -37,6 +38,10 @@
 /* How much slower or faster than ever it may yet become */
 #define MARGIN 0.05
 
+/* Advice is of no use beyond what can be set: in ms, and in percent. */
+#define MAX_DOWNTIME 2000000
+#define MAX_THROTTLE 99
+
 typedef struct DirtyWatch {
     QemuMutex lock;             /* leaf lock; protects what follows */
 
@@ -57,6 +62,7 @@ typedef struct DirtyWatch {
     uint64_t normal, zero;      /* pages sent when a span began */
     struct {
         double pages;
+        double bytes;
         double seconds;
     } spans[SPANS];
     unsigned spans_used, spans_next;
@@ -142,9 +148,11 @@ void dirty_watch_sync_end(uint64_t dirty)
                            watch.dirty);
 }
 
-void dirty_watch_sent(int64_t ms)
+void dirty_watch_sent(int64_t ms, uint64_t bytes)
 {
-    uint64_t normal = stat64_get(&mig_stats.normal_pages);
+    /* Pages of which only the difference was sent are in neither. */
+    uint64_t normal = stat64_get(&mig_stats.normal_pages) +
+                      xbzrle_counters.pages - xbzrle_counters.overflow;
     uint64_t zero = stat64_get(&mig_stats.zero_pages);
 
     QEMU_LOCK_GUARD(&watch.lock);
@@ -153,6 +161,7 @@ void dirty_watch_sent(int64_t ms)
 
     if (ms > 0 && whole && whole >= all * MOSTLY) {
         watch.spans[watch.spans_next].pages = whole;
+        watch.spans[watch.spans_next].bytes = bytes;
         watch.spans[watch.spans_next].seconds = ms / 1e3;
         watch.spans_next = (watch.spans_next + 1) % SPANS;
         watch.spans_used = MIN(watch.spans_used + 1, SPANS);
@@ -183,9 +192,17 @@ DirtyPageRate *dirty_watch_rate(void)
 {
     DirtyPageRate *rate = g_new0(DirtyPageRate, 1);
 
-    QEMU_LOCK_GUARD(&watch.lock);
-    dirty_info_add_rate(rate, &watch.history, watch.synced, watch.found);
+    /* What the last one found of one that is over is not so any more. */
+    if (qatomic_read(&global_dirty_tracking) & GLOBAL_DIRTY_MIGRATION) {
+        QEMU_LOCK_GUARD(&watch.lock);
+        dirty_info_add_rate(rate, &watch.history, watch.synced, watch.found);
+    }
     return rate;
+}
+
+static double pages_of(double bytes)
+{
+    return bytes / qemu_target_page_size();
 }
 
 static int compare(const void *a, const void *b)
@@ -193,6 +210,25 @@ static int compare(const void *a, const void *b)
     double x = *(const double *)a, y = *(const double *)b;
 
     return x < y ? -1 : x > y;
+}
+
+/*
+ * What QEMU takes the rate to be when it decides whether the rest is little
+ * enough: bytes, as they are after compression, or what it was told.
+ * Called with the lock held.
+ */
+static void add_switchover(const DirtyWatch *w, DirtyForecastInput *in)
+{
+    uint64_t told = migrate_avail_switchover_bandwidth();
+    double bytes = 0, pages = 0;
+
+    for (unsigned i = 0; i < w->spans_used; i++) {
+        bytes += w->spans[i].bytes;
+        pages += w->spans[i].pages;
+    }
+    in->switchover_fixed = told;
+    in->switchover = told ? pages_of(told)
+                          : in->throughput * pages_of(bytes / pages);
 }
 
 /*
@@ -215,35 +251,17 @@ static void add_throughput(const DirtyWatch *w, DirtyForecastInput *in)
     in->throughput = sorted[(n - 1) * 3 / 4];
     in->slow = sorted[(n - 1) / 4] * (1 - MARGIN);
     in->fast = sorted[(n - 1) * 19 / 20] * (1 + MARGIN);
-}
-
-/* What rings hold when they are harvested, and how soon they do. */
-static void add_harvests(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
-{
-    double rate = 0, wait = 0;
-
-    for (KvmDirtyVcpuInfoList *v = ring->vcpus; v; v = v->next) {
-        rate += v->value->rate->pages_1s;
-        wait += v->value->high_water;
-    }
-    if (rate > 0) {
-        in->harvest_pages = wait;
-        in->harvest_seconds = wait / rate;
-    }
-}
-
-static double pages_of(uint64_t bytes)
-{
-    return bytes / (double)qemu_target_page_size();
+    add_switchover(w, in);
 }
 
 /* Returns false if there is nothing to tell. */
-static bool gather(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
+static bool gather(DirtyForecastInput *in)
 {
     const MigrationState *s = migrate_get_current();
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
 
-    if (s->state != MIGRATION_STATUS_ACTIVE || !runstate_is_running()) {
+    if (s->state != MIGRATION_STATUS_ACTIVE || migrate_background_snapshot() ||
+        !runstate_is_running()) {
         return false;
     }
     WITH_QEMU_LOCK_GUARD(&watch.lock) {
@@ -258,9 +276,6 @@ static bool gather(DirtyForecastInput *in, const KvmDirtyRingInfo *ring)
     in->memory = pages_of(ram_bytes_total());
     in->remaining = pages_of(ram_bytes_remaining());
     in->elapsed = (now - s->start_time) / 1e3;
-    if (ring) {
-        add_harvests(in, ring);
-    }
     return true;
 }
 
@@ -313,25 +328,25 @@ static void add_needs(DirtyForecast *info, const DirtyForecastResult *result)
     if (isfinite(result->total.likely)) {
         return;
     }
-    if (isfinite(result->needed_limit)) {
-        info->has_needed_downtime_limit = true;
-        info->needed_downtime_limit = ceil(result->needed_limit * 1e3);
-    }
-    if (result->needed_throttle < 1) {
-        info->has_needed_throttle = true;
-        info->needed_throttle = ceil(result->needed_throttle * 100);
-    }
+    info->needed_downtime_limit = ceil(fmin(result->needed_limit * 1e3,
+                                            UINT32_MAX));
+    info->has_needed_downtime_limit =
+        info->needed_downtime_limit <= MAX_DOWNTIME;
+    info->needed_throttle = ceil(result->needed_throttle * 100);
+    info->has_needed_throttle = info->needed_throttle <= MAX_THROTTLE;
 }
 
-DirtyForecast *dirty_watch_forecast(const KvmDirtyRingInfo *ring)
+DirtyForecast *dirty_watch_forecast(double seconds, double pages)
 {
     DirtyForecastInput in;
     DirtyForecastResult result;
     DirtyForecast *info;
 
-    if (!gather(&in, ring)) {
+    if (!gather(&in)) {
         return NULL;
     }
+    in.harvest_seconds = seconds;
+    in.harvest_pages = pages;
     info = g_new0(DirtyForecast, 1);
     if (dirty_forecast(&in, &result)) {
         info->verdict = verdict(&result);

@@ -163,7 +163,7 @@ static uint32_t ring_harvest_one(KVMDirtyTracker *t, DirtyRing *ring,
  */
 static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *own, RingFill others)
 {
-    int64_t resets = stat64_get(&t->stats.reset_rings.ns);
+    int64_t resets = t->ring.reset_time;
     int64_t start = get_clock();
     uint64_t total = 0;
     int64_t took;
@@ -179,7 +179,7 @@ static uint64_t ring_reap(KVMDirtyTracker *t, DirtyRing *own, RingFill others)
 
     if (total) {
         took = get_clock() - start;
-        resets = stat64_get(&t->stats.reset_rings.ns) - resets;
+        resets = t->ring.reset_time - resets;
         t->ring.harvest_time += took - resets;
         trace_kvm_dirty_ring_reap(total, took / 1000);
         trace_kvm_dirty_ring_reap_time((took - resets) / 1000, resets / 1000);
@@ -235,11 +235,16 @@ static int ring_reset(void *opaque)
 {
     KVMDirtyTracker *t = opaque;
     bool main_thread = qemu_get_thread_id() == getpid();
+    int64_t start = get_clock();
+    int ret;
 
     if (current_cpu || main_thread) {
-        return dirty_reaper_call(&t->ring.reaper, reset_ioctl, t);
+        ret = dirty_reaper_call(&t->ring.reaper, reset_ioctl, t);
+    } else {
+        ret = reset_ioctl(t);
     }
-    return reset_ioctl(t);
+    t->ring.reset_time += get_clock() - start;
+    return ret;
 }
 
 /*
@@ -433,6 +438,13 @@ static int64_t ring_reap_marked(KVMDirtyTracker *t, int64_t now)
     if (ring_reap(t, NULL, RING_MARKED)) {
         t->ring.pace.stats.harvests++;
     }
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+
+        dirty_vcpu_see(ring->stats, now, dirty_ring_fill(ring));
+    }
+    dirty_pace_note_cpu(&t->ring.pace, now,
+                        dirty_reaper_cpu(&t->ring.reaper));
     /* Nobody tells when a measurement ends. */
     return t->ring.stopped_by_full ? now + RING_LIMIT_SLEEP : INT64_MAX;
 }
@@ -448,13 +460,15 @@ static int64_t ring_look_locked(KVMDirtyTracker *t, const DirtyReaperTurn *turn,
 {
     DirtyPace *pace = &t->ring.pace;
 
-    if (t->ring.watermark) {
-        return ring_reap_marked(t, now);
+    if (!t->ring.watermark) {
+        dirty_pace_begin(pace, now, turn->planned);
     }
-    dirty_pace_begin(pace, now, turn->planned);
     if (turn->logging_started || turn->vm_started) {
         dirty_pace_start(pace, now, turn->logging_started,
                          dirty_reaper_cpu(&t->ring.reaper));
+    }
+    if (t->ring.watermark) {
+        return ring_reap_marked(t, now);
     }
     ring_watch_all(t);
     if (dirty_pace_is_due(pace)) {
@@ -519,6 +533,7 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
     }
     *next = ring_look_locked(t, turn, now);
     kvm_dirty_unlock();
+    dirty_events_overflow(t);
     return true;
 }
 
@@ -719,6 +734,7 @@ static void ring_presync(KVMDirtyTracker *t)
         }
     }
     kvm_dirty_unlock();
+    dirty_events_overflow(t);
     trace_kvm_dirty_presync(1);
 }
 
@@ -804,22 +820,12 @@ static bool ring_needs_room(KVMDirtyTracker *t, DirtyRing *ring)
     return false;
 }
 
-static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
+/* Called with the tracker lock held; @reaper: the thread looks at rings. */
+static void ring_make_room(KVMDirtyTracker *t, DirtyRing *ring, bool reaper,
+                           int64_t when)
 {
-    bool reaper = dirty_reaper_is_active(&t->ring.reaper) &&
-                  !dirtylimit_in_service();
-    uint64_t exits = 0;
-    int64_t full_time = 0;
-    int64_t took;
-    int64_t when = get_clock();
-    bool tell = false;
-    DirtyRing *ring;
     guint i;
 
-    trace_kvm_dirty_ring_full(cpu->cpu_index);
-
-    kvm_dirty_lock();
-    ring = ring_find(t, kvm_arch_vcpu_id(cpu));
     if (ring && reaper && g_ptr_array_find(t->ring.rings, ring, &i)) {
         ring_missed(t, i, when);
     }
@@ -831,17 +837,31 @@ static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
         dirty_reaper_look_by(&t->ring.reaper,
                              dirty_pace_plan(&t->ring.pace, get_clock()).next);
     }
+}
+
+static void ring_full(KVMDirtyTracker *t, CPUState *cpu)
+{
+    bool limited = dirtylimit_in_service();
+    bool reaper = dirty_reaper_is_active(&t->ring.reaper) && !limited;
+    int64_t when = get_clock();
+    DirtyVcpuFull full = {};
+    DirtyRing *ring;
+    int64_t took;
+
+    trace_kvm_dirty_ring_full(cpu->cpu_index);
+
+    kvm_dirty_lock();
+    ring = ring_find(t, kvm_arch_vcpu_id(cpu));
+    ring_make_room(t, ring, reaper, when);
     took = get_clock() - when;
     if (ring) {
-        tell = dirty_vcpu_was_full(ring->stats, when, when + took);
-        exits = ring->stats->full_exits;
-        full_time = ring->stats->full_time;
+        full = dirty_vcpu_was_full(ring->stats, when, when + took, limited);
     }
     kvm_dirty_unlock();
-    trace_kvm_dirty_ring_full_done(cpu->cpu_index, took / SCALE_US);
 
-    if (tell && !dirtylimit_in_service()) {
-        dirty_events_ring_full(cpu, exits, full_time);
+    trace_kvm_dirty_ring_full_done(cpu->cpu_index, took / SCALE_US);
+    if (full.often) {
+        dirty_events_ring_full(cpu, &full);
     }
     dirtylimit_vcpu_execute(cpu);
 }

@@ -104,6 +104,7 @@ struct KVMDirtyTracker {
         uint64_t overflow_told; /* as many as an event has told of; */
         int64_t overflow_when;  /* and when, 0: never; tracker lock */
         int64_t harvest_time;   /* ns, without resets; tracker lock */
+        int64_t reset_time;     /* ns, with the wait for them; likewise */
         DirtyPace pace;         /* when to harvest; tracker lock */
         DirtyReaper reaper;
     } ring;
@@ -244,7 +245,7 @@ void dirty_events_overflow(KVMDirtyTracker *t);
 /**
  * dirty_events_ring_full: tell of a vCPU that waits for its ring all the time
  */
-void dirty_events_ring_full(const CPUState *cpu, uint64_t exits, int64_t time);
+void dirty_events_ring_full(const CPUState *cpu, const DirtyVcpuFull *full);
 
 /* dirty-late.c; see there for what makes a slot late */
 

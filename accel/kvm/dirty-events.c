@@ -8,6 +8,8 @@
 
 #include "qemu/osdep.h"
 #include "qapi/qapi-events-dirty-tracking.h"
+#include "block/aio.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "hw/core/cpu.h"
 #include "system/runstate.h"
@@ -41,11 +43,18 @@ void dirty_events_start(KVMDirtyTracker *t)
     }
 }
 
+static void tell_protection_lost(void *opaque)
+{
+    tell_fallback(opaque, DIRTY_PROTECTION_LOST);
+}
+
+/* Monitors have locks of their own: not for the tracker lock's holder. */
 void dirty_protection_lost(KVMDirtyTracker *t)
 {
     if (!t->protection_lost) {
-        t->protection_lost = true;
-        tell_fallback(t, DIRTY_PROTECTION_LOST);
+        qatomic_set(&t->protection_lost, true);
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), tell_protection_lost,
+                                t);
     }
 }
 
@@ -80,9 +89,10 @@ void dirty_events_overflow(KVMDirtyTracker *t)
     }
 }
 
-void dirty_events_ring_full(const CPUState *cpu, uint64_t exits, int64_t time)
+void dirty_events_ring_full(const CPUState *cpu, const DirtyVcpuFull *full)
 {
-    trace_kvm_dirty_ring_full_often(cpu->cpu_index, exits, time / SCALE_US);
-    qapi_event_send_dirty_tracking_ring_full(cpu->cpu_index, exits,
-                                             time / SCALE_US);
+    int64_t us = full->time / SCALE_US;
+
+    trace_kvm_dirty_ring_full_often(cpu->cpu_index, full->exits, us);
+    qapi_event_send_dirty_tracking_ring_full(cpu->cpu_index, full->exits, us);
 }

@@ -176,7 +176,7 @@ static void restart_stats(DirtyPace *pace, int64_t now, int64_t cpu)
     pace->start.cpu = cpu;
 }
 
-static void note_cpu(DirtyPace *pace, int64_t now, int64_t cpu)
+void dirty_pace_note_cpu(DirtyPace *pace, int64_t now, int64_t cpu)
 {
     if (now - pace->slots[pace->slot].when >= PACE_SLOT) {
         pace->slot = (pace->slot + 1) % DIRTY_PACE_CPU_SLOTS;
@@ -190,7 +190,7 @@ void dirty_pace_start(DirtyPace *pace, int64_t now, bool logging, int64_t cpu)
     if (logging) {
         restart_stats(pace, now, cpu);
     }
-    note_cpu(pace, now, cpu);
+    dirty_pace_note_cpu(pace, now, cpu);
     max_add(&pace->late, now, PACE_LATE_GUESS);
     max_add(&pace->work, now, PACE_WORK_GUESS);
     for (guint i = 0; i < pace->rings->len; i++) {
@@ -399,7 +399,7 @@ DirtyPacePlan dirty_pace_end(DirtyPace *pace, int64_t now, int64_t own,
     DirtyPacePlan plan;
 
     spend(pace, now, own);
-    note_cpu(pace, now, all);
+    dirty_pace_note_cpu(pace, now, all);
     plan = dirty_pace_plan(pace, now);
     if (plan.delayed) {
         pace->stats.delays++;

@@ -102,6 +102,13 @@ void dirty_pace_init(DirtyPace *pace);
 void dirty_pace_destroy(DirtyPace *pace);
 
 /**
+ * dirty_pace_note_cpu: the thread has used so much CPU time, in ns, until @now
+ *
+ * For the shares shown.  Part of dirty_pace_start() and dirty_pace_end().
+ */
+void dirty_pace_note_cpu(DirtyPace *pace, int64_t now, int64_t cpu);
+
+/**
  * dirty_pace_start: logging, or the VM, (re)starts
  * @logging: logging starts: also restart the statistics that say so
  * @cpu: CPU time of the thread so far

@@ -183,12 +183,38 @@ KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void)
     return info;
 }
 
-void kvm_dirty_tracking_overflow_rate(DirtyPageRate *rate)
+/*
+ * Rings are harvested at different times.  What each holds after its own time
+ * is what it would hold after the mean of them, its rate being the weight.
+ * Called with the tracker lock held.
+ */
+static void harvest_totals(const KVMDirtyTracker *t, KvmDirtyRingTotals *totals)
+{
+    double rate = 0;
+
+    for (guint i = 0; i < t->ring.rings->len; i++) {
+        const DirtyRing *ring = g_ptr_array_index(t->ring.rings, i);
+        const DirtyVcpuStats *stats = ring->stats;
+
+        if (ring->gfns && stats->span > 0) {
+            totals->harvest_pages += stats->span_pages;
+            rate += stats->span_pages / (stats->span / 1e9);
+        }
+    }
+    if (rate > 0) {
+        totals->harvest_seconds = totals->harvest_pages / rate;
+    }
+}
+
+void kvm_dirty_tracking_totals(KvmDirtyRingTotals *totals,
+                               DirtyPageRate *overflows)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
 
+    *totals = (KvmDirtyRingTotals) {};
     kvm_dirty_lock();
-    dirty_info_add_rate(rate, &t->ring.overflows, get_clock(),
+    harvest_totals(t, totals);
+    dirty_info_add_rate(overflows, &t->ring.overflows, get_clock(),
                         t->ring.overflowed);
     kvm_dirty_unlock();
 }

@@ -20,6 +20,8 @@
 void dirty_vcpu_start(DirtyVcpuStats *stats, int64_t now, uint32_t fill)
 {
     stats->high_water = fill;
+    stats->harvested_at = 0;
+    stats->span = 0;
     dirty_history_start(&stats->pushed, now, stats->harvested + fill);
 }
 
@@ -33,14 +35,15 @@ void dirty_vcpu_harvested(DirtyVcpuStats *stats, int64_t now, uint32_t count)
 {
     stats->high_water = MAX(stats->high_water, count);
     stats->harvested += count;
+    stats->span = stats->harvested_at ? now - stats->harvested_at : 0;
+    stats->span_pages = count;
+    stats->harvested_at = now;
     dirty_history_see(&stats->pushed, now, stats->harvested);
 }
 
-bool dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since, int64_t now)
+/* Returns whether it is full so often that it should be told. */
+static bool is_full_often(DirtyVcpuStats *stats, int64_t since, int64_t now)
 {
-    stats->full_exits++;
-    stats->full_time += now - since;
-
     if (!stats->full_last || since - stats->full_last >= FULL_QUIET) {
         stats->full_from = since;
     }
@@ -51,4 +54,19 @@ bool dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since, int64_t now)
     }
     stats->told = now;
     return true;
+}
+
+DirtyVcpuFull dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since,
+                                  int64_t now, bool meant)
+{
+    stats->full_exits++;
+    stats->full_time += now - since;
+    if (meant) {
+        stats->full_last = 0;
+    }
+    return (DirtyVcpuFull) {
+        .exits = stats->full_exits,
+        .time = stats->full_time,
+        .often = !meant && is_full_often(stats, since, now),
+    };
 }

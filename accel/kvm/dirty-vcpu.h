@@ -18,11 +18,21 @@ typedef struct DirtyVcpuStats {
     int64_t full_time;          /* stood still because of them */
     uint32_t high_water;        /* entries seen to wait, at most */
     DirtyHistory pushed;        /* entries, since logging started */
+    int64_t harvested_at;       /* the last time; 0: not since then */
+    int64_t span;               /* from the time before to that; 0: unknown */
+    uint32_t span_pages;        /* entries taken off then */
     /* For the event of a ring that is full again and again */
     int64_t full_from;          /* it has been so since then, */
     int64_t full_last;          /* the last time then; 0: never */
     int64_t told;               /* when last there was an event; 0: never */
 } DirtyVcpuStats;
+
+/* How often a ring was full, and for how long, in ns */
+typedef struct DirtyVcpuFull {
+    uint64_t exits;
+    int64_t time;
+    bool often;                 /* of late, so that it should be told */
+} DirtyVcpuFull;
 
 /**
  * dirty_vcpu_start: dirty logging starts; @fill entries wait
@@ -41,9 +51,9 @@ void dirty_vcpu_harvested(DirtyVcpuStats *stats, int64_t now, uint32_t count);
 
 /**
  * dirty_vcpu_was_full: the vCPU stood still from @since until @now
- *
- * Returns whether that happens so often that it should be told.
+ * @meant: it shall, for a dirty limit
  */
-bool dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since, int64_t now);
+DirtyVcpuFull dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since,
+                                  int64_t now, bool meant);
 
 #endif

@@ -15,8 +15,10 @@ KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void)
     return NULL;
 }
 
-void kvm_dirty_tracking_overflow_rate(DirtyPageRate *rate)
+void kvm_dirty_tracking_totals(KvmDirtyRingTotals *totals,
+                               DirtyPageRate *overflows)
 {
+    *totals = (KvmDirtyRingTotals) {};
 }
 
 void kvm_dirty_presync(void)

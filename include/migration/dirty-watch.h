@@ -39,10 +39,12 @@ void dirty_watch_sync_end(uint64_t dirty);
 /**
  * dirty_watch_sent: migration has counted what it sent of late
  * @ms: in so many milliseconds
+ * @bytes: as many bytes went out, of pages, pages that were compressed and all
+ *         else
  *
  * Context: migration's thread, with or without the BQL.
  */
-void dirty_watch_sent(int64_t ms);
+void dirty_watch_sent(int64_t ms, uint64_t bytes);
 
 /**
  * dirty_watch_sync_info: the syncs so far
@@ -50,17 +52,18 @@ void dirty_watch_sent(int64_t ms);
 DirtySyncInfo *dirty_watch_sync_info(void);
 
 /**
- * dirty_watch_rate: pages that syncs found dirty
+ * dirty_watch_rate: pages that syncs of a migration under way found dirty
  */
 DirtyPageRate *dirty_watch_rate(void);
 
 /**
  * dirty_watch_forecast: what becomes of the migration
- * @ring: what KVM's rings have seen, or NULL
+ * @seconds: how long KVM's rings fill from harvest to harvest; 0: unknown
+ * @pages: and how many pages they have then
  *
  * Returns NULL if there is none that sends while the guest runs.
  * Context: BQL held.
  */
-DirtyForecast *dirty_watch_forecast(const KvmDirtyRingInfo *ring);
+DirtyForecast *dirty_watch_forecast(double seconds, double pages);
 
 #endif

@@ -21,12 +21,21 @@
  */
 KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void);
 
+/* The last harvest of each ring, all of them taken together */
+typedef struct KvmDirtyRingTotals {
+    double harvest_seconds;     /* since the one before; 0: unknown */
+    double harvest_pages;       /* what was written to meanwhile */
+} KvmDirtyRingTotals;
+
 /**
- * kvm_dirty_tracking_overflow_rate: add pages that found no room in a ring
+ * kvm_dirty_tracking_totals: what cannot be told of one vCPU alone
+ * @overflows: where to add the rate of pages that are in bitmaps, not in rings
  *
  * Of those nobody knows which vCPU wrote them.  With rings only.
+ * Context: BQL held; takes the tracker lock.
  */
-void kvm_dirty_tracking_overflow_rate(DirtyPageRate *rate);
+void kvm_dirty_tracking_totals(KvmDirtyRingTotals *totals,
+                               DirtyPageRate *overflows);
 
 /**
  * kvm_dirty_presync: a sync of the dirty log is about to come

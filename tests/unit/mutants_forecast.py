@@ -48,14 +48,19 @@ MUTANTS = [
         (F, 'best + POSSIBLE', 'best - 1')]),
     ('no-worse-luck', [FORECAST], [
         (F, '    bad.rate *= at_least ? MUCH_MORE : 1 + RATE_MARGIN;\n'
-            '    bad.throughput = in->slow;\n    bad.step = STEP_LEAST;\n', '')]),
+            '    set_speed(in, &bad, in->slow);\n    bad.step = STEP_LEAST;\n', '')]),
     ('always-certain', [FORECAST], [
         (F, '    result->certain = isfinite(result->total.most) || never;',
          '    result->certain = true;')]),
     ('never-said-of-all', [FORECAST], [
         (F, 'in->stuck >= NEVER_PASSES', 'in->stuck > 1000')]),
     ('stuck-for-ever', [FORECAST], [
-        (F, 'in->stuck + 1 : 0;', 'in->stuck + 1 : in->stuck;')]),
+        (F, 'in->stuck + 1\n'
+            '                                                            : 0;',
+         'in->stuck + 1 : in->stuck;')]),
+    ('switchover-forgotten', [FORECAST], [
+        (F, 'double room = p->limit * p->switchover;',
+         'double room = p->limit * p->throughput;')]),
     ('needs-too-little', [FORECAST], [
         (F, '    return high;\n}\n\nstatic double find_throttle',
          '    return high / 2;\n}\n\nstatic double find_throttle')]),
@@ -85,12 +90,17 @@ MUTANTS = [
     # Rings
     ('high-water-kept', [HISTORY], [
         (V, '    stats->high_water = fill;\n', '')]),
+    ('span-kept', [HISTORY], [
+        (V, '    stats->harvested_at = 0;\n', '')]),
+    ('limit-told', [HISTORY], [
+        (V, '.often = !meant && is', '.often = is')]),
     ('harvest-below-water', [HISTORY], [
         (V, '    stats->high_water = MAX(stats->high_water, count);\n', '')]),
     ('harvested-forgotten', [HISTORY], [
         (V, '    stats->harvested += count;\n', '')]),
     ('full-told-at-once', [HISTORY], [
-        (V, '    if (now - stats->full_from < FULL_OFTEN ||\n        (', '    if ((')]),
+        (V, '    if (now - stats->full_from < FULL_OFTEN ||\n        (',
+         '    if ((')]),
     ('full-told-always', [HISTORY], [
         (V, 'now - stats->told < TELL_AGAIN', 'false')]),
     ('quiet-not-seen', [HISTORY], [

@@ -115,7 +115,7 @@ static void test_vcpu_counts(void)
 static int64_t told(DirtyVcpuStats *s, int64_t from, int64_t to, int64_t every)
 {
     for (; from < to; from += every) {
-        if (dirty_vcpu_was_full(s, from, from + MS)) {
+        if (dirty_vcpu_was_full(s, from, from + MS, false).often) {
             return from;
         }
     }
@@ -137,6 +137,35 @@ static void test_vcpu_full(void)
                     51 * SEC);
 }
 
+/* A dirty limit fills rings on purpose. */
+static void test_vcpu_limited(void)
+{
+    DirtyVcpuStats s = {};
+
+    for (int64_t now = SEC; now < 20 * SEC; now += SEC / 2) {
+        g_assert_false(dirty_vcpu_was_full(&s, now, now + MS, true).often);
+    }
+    g_assert_cmpint(s.full_exits, ==, 38);
+    /* What was before does not count. */
+    g_assert_cmpint(told(&s, 20 * SEC, 40 * SEC, 500 * MS), ==, 21 * SEC);
+}
+
+static void test_vcpu_span(void)
+{
+    DirtyVcpuStats s = {};
+
+    dirty_vcpu_start(&s, SEC, 0);
+    dirty_vcpu_harvested(&s, 2 * SEC, 700);
+    g_assert_cmpint(s.span, ==, 0);
+    dirty_vcpu_harvested(&s, 5 * SEC, 900);
+    g_assert_cmpint(s.span, ==, 3 * SEC);
+    g_assert_cmpint(s.span_pages, ==, 900);
+    dirty_vcpu_start(&s, 6 * SEC, 0);
+    g_assert_cmpint(s.span, ==, 0);
+    dirty_vcpu_harvested(&s, 9 * SEC, 5);
+    g_assert_cmpint(s.span, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -147,5 +176,7 @@ int main(int argc, char **argv)
     g_test_add_func("/history/restart", test_restart);
     g_test_add_func("/vcpu/counts", test_vcpu_counts);
     g_test_add_func("/vcpu/full", test_vcpu_full);
+    g_test_add_func("/vcpu/limited", test_vcpu_limited);
+    g_test_add_func("/vcpu/span", test_vcpu_span);
     return g_test_run();
 }
