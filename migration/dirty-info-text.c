@@ -166,10 +166,10 @@ static void add_range(GString *text, const char *label,
 
 static void add_forecast(GString *text, const DirtyForecast *forecast)
 {
-    g_string_append_printf(text, LABEL "%s, after %" PRIu32 " passes\n",
+    g_string_append_printf(text, LABEL "%s, after %" PRIu32 " pass%s\n",
                            "forecast:",
                            DirtyForecastVerdict_str(forecast->verdict),
-                           forecast->passes);
+                           forecast->passes, forecast->passes == 1 ? "" : "es");
     if (forecast->verdict == DIRTY_FORECAST_VERDICT_UNKNOWN) {
         return;
     }
