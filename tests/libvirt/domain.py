@@ -159,8 +159,8 @@ class Domain:
         return json.loads(answer)["return"]
 
     def tracking(self):
-        """What QEMU tells of its dirty tracking."""
-        return self.monitor(stats.COMMAND)
+        """What QEMU tells of KVM's dirty tracking."""
+        return self.monitor(stats.COMMAND)["kvm"]
 
     def pid(self):
         """QEMU's, on its host."""
@@ -200,12 +200,10 @@ class Domain:
         return wait("memory is sent", lambda: self.job(moving), 240)
 
     def under_way(self, moving):
-        """The same of a migration that cannot be over, and which does not end
-        by itself from now on."""
+        """The same of a migration that cannot be over."""
         told = self.sending(moving)
         if told is OVER:
             raise LabError(f"the migration is over already: {moving.error}")
-        self.dom.migrateSetMaxDowntime(1)
         return told
 
     def arrived(self):

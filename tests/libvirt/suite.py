@@ -69,7 +69,7 @@ class Bench:
 
 
 def backend(b, domain, wanted):
-    told = domain.monitor("query-dirty-tracking")["kvm"]
+    told = domain.tracking()
     b.tap.ok(told["backend"] == wanted, f"QEMU tracks with the {wanted}",
              str(told))
 

@@ -51,9 +51,24 @@ def progress(b):
 
 def rates(domain):
     """virsh domstats --dirtyrate as a dictionary."""
+    return domstats(domain, "dirtyrate")
+
+
+def domstats(domain, group):
+    """One group of virsh domstats as a dictionary."""
     told = domain.host.run("virsh", "domstats", domain.spec.name,
-                           "--dirtyrate")
-    return dict(re.findall(r"^ *dirtyrate\.([^=\n]+)=(.*)$", told, re.M))
+                           f"--{group}")
+    return dict(re.findall(rf"^ *{group}\.([^=\n]+)=(.*)$", told, re.M))
+
+
+def statistics(b, domain):
+    """Those of ours are among KVM's, of guest and vCPU."""
+    vm, vcpu = domstats(domain, "vm"), domstats(domain, "vcpu")
+    b.tap.ok(int(vm.get("dirty_tracking_published_pages.sum", 0)) > 0
+             and int(vcpu.get("0.dirty_ring_harvested_pages.sum", 0)) > 0
+             and int(vcpu.get("0.dirty_ring_high_water.cur", 0)) > 0,
+             "virsh domstats tells of dirty rings",
+             f"{sorted(vm)}; {sorted(vcpu)}")
 
 
 def measured(domain):
@@ -71,3 +86,4 @@ def dirty_rate(b):
              and int(told.get("vcpu.0.megabytes_per_second", 0)) > 0,
              "virsh tells rates of guest and vCPU, by ring", str(told))
     b.tap.note(str(told))
+    statistics(b, domain)
