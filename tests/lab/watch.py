@@ -31,19 +31,21 @@ def ask(vm):
 
 
 def measured(vm):
-    """Mean of the rates shown, and what the guest counted meanwhile, both in
-    pages a second."""
+    """Mean of the rates shown, each of the second before, and of what the guest
+    counted in the same seconds; in pages a second."""
     shown = []
-    vm.console.poll()
     began = time.monotonic()
     while time.monotonic() < began + MEASURE:
-        shown.append(ask(vm)["rate"]["pages-1s"])
         vm.console.poll()
+        rate = ask(vm)["rate"]["pages-1s"]
+        shown.append((time.monotonic(), rate))
         time.sleep(PERIOD)
-    # What is shown at a time is of the second before.
-    counted = guest.rate(vm.console.samples, began - 0.5,
-                         time.monotonic() - 0.5)
-    return statistics.mean(shown), counted
+    vm.console.poll()
+    # A line that came late, on a busy host, is of no use.
+    pairs = [(rate, guest.rate(vm.console.samples, then - 1, then))
+             for then, rate in shown]
+    return [statistics.mean(column) for column in
+            zip(*(pair for pair in pairs if pair[1] is not None))]
 
 
 def rate(r, pages):
