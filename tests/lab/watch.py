@@ -22,8 +22,6 @@ KERNEL = 40             # pages a second that it may write
 TIMES = 10
 QUESTIONS = 100
 ROUNDS = 3
-TURN = 3
-TURNS = 4
 
 
 def ask(vm):
@@ -133,8 +131,7 @@ def price(vm, command):
 
 
 def cost(r):
-    """Of a question; and turns with and without a client that asks ten times a
-    second, for the record."""
+    """Of a question; what it does to the guest shows "make bench" (watched)."""
     vm = r.guest("ring", 4096, mem=384, maxcpus=0, vga=False, shared_bar=0,
                  load="mib=192,rate=0")
     options = migrate.held()
@@ -143,34 +140,17 @@ def cost(r):
     def during(_):
         if found or "migration" not in ask(vm)["logging"]:
             return
-        found["turns"] = [turn(vm, i % 2) for i in range(2 * TURNS)]
         found["prices"] = [(price(vm, "query-migrate"), price(vm, stats.COMMAND))
                            for _ in range(ROUNDS)]
         migrate.release(vm, options)
 
     r.migrate("asked all the time", options, during=during)
-    quiet, asked = (statistics.median(found["turns"][i::2]) for i in (0, 1))
-    r.tap.note(f"guest writes/s: asked {asked:,.0f}, not asked {quiet:,.0f} "
-               f"({asked / quiet:.3f}); turns "
-               + " ".join(f"{t:,.0f}" for t in found["turns"]))
     usual, ours = (statistics.median(p) for p in zip(*found["prices"]))
     r.tap.ok(ours < TIMES * usual,
              f"a question costs less than {TIMES} of query-migrate",
              f"{ours:.0f} and {usual:.0f} us")
     r.tap.note(f"a question costs {ours:.0f} us of the main thread's CPU "
                f"time, one of query-migrate {usual:.0f} us, in this lab")
-
-
-def turn(vm, asking):
-    """Guest writes/s of some seconds."""
-    vm.console.poll()
-    began = time.monotonic()
-    while time.monotonic() < began + TURN:
-        if asking:
-            ask(vm)
-        time.sleep(PERIOD)
-    vm.console.poll()
-    return guest.rate(vm.console.samples, began, time.monotonic())
 
 
 def scenario(r):
