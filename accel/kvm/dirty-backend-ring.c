@@ -509,6 +509,7 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
     KVMDirtyTracker *t = opaque;
     int64_t now = get_clock();
     unsigned tracking;
+    uint64_t news;
     bool limited;
 
     if (dirty_fault_reaper_is_idle(&t->fault)) {
@@ -532,8 +533,9 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
         return false;
     }
     *next = ring_look_locked(t, turn, now);
+    news = dirty_events_overflow_news(t);
     kvm_dirty_unlock();
-    dirty_events_overflow(t);
+    dirty_events_overflow(news);
     return true;
 }
 
@@ -654,6 +656,7 @@ static void flush_vcpus_in_guest(void)
 static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
+    uint64_t news;
 
     trace_kvm_dirty_ring_flush(0);
     if (last_stage || !runstate_is_running()) {
@@ -668,8 +671,9 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
         dirty_log_fetch_all(t);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
+    news = dirty_events_overflow_news(t);
     kvm_dirty_unlock();
-    dirty_events_overflow(t);
+    dirty_events_overflow(news);
     trace_kvm_dirty_ring_flush(1);
 }
 
@@ -723,6 +727,8 @@ static void ring_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
  */
 static void ring_presync(KVMDirtyTracker *t)
 {
+    uint64_t news;
+
     trace_kvm_dirty_presync(0);
     kvm_dirty_lock();
     for (guint i = 0; i < t->ring.rings->len; i++) {
@@ -733,8 +739,9 @@ static void ring_presync(KVMDirtyTracker *t)
             break;
         }
     }
+    news = dirty_events_overflow_news(t);
     kvm_dirty_unlock();
-    dirty_events_overflow(t);
+    dirty_events_overflow(news);
     trace_kvm_dirty_presync(1);
 }
 

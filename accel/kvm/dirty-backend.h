@@ -236,11 +236,19 @@ void dirty_events_start(KVMDirtyTracker *t);
 void dirty_protection_lost(KVMDirtyTracker *t);
 
 /**
- * dirty_events_overflow: tell of pages that found no room in a ring
+ * dirty_events_overflow_news: whether to tell of pages that found no room
  *
- * Context: no locks but the BQL; takes the tracker lock.
+ * Returns what to hand to dirty_events_overflow() when the lock is released;
+ * 0: nothing.  Called with the tracker lock held.
  */
-void dirty_events_overflow(KVMDirtyTracker *t);
+uint64_t dirty_events_overflow_news(KVMDirtyTracker *t);
+
+/**
+ * dirty_events_overflow: tell of @pages that found no room in a ring
+ *
+ * Takes no lock of ours, so that the reaper can call it.
+ */
+void dirty_events_overflow(uint64_t pages);
 
 /**
  * dirty_events_ring_full: tell of a vCPU that waits for its ring all the time

@@ -30,7 +30,7 @@ static void first_run(void *opaque, bool running, RunState state)
 {
     KVMDirtyTracker *t = opaque;
 
-    if (running && t->fallback && !t->fallback_told) {
+    if (running && !t->fallback_told) {
         t->fallback_told = true;
         tell_fallback(t, t->reason);
     }
@@ -58,32 +58,23 @@ void dirty_protection_lost(KVMDirtyTracker *t)
     }
 }
 
-/* Called with the tracker lock held. */
-static bool overflow_is_news(KVMDirtyTracker *t, int64_t now)
+uint64_t dirty_events_overflow_news(KVMDirtyTracker *t)
 {
+    int64_t now = get_clock();
+
     if (t->ring.overflowed == t->ring.overflow_told ||
         (t->ring.overflow_when &&
          now - t->ring.overflow_when < OVERFLOW_AGAIN)) {
-        return false;
+        return 0;
     }
     t->ring.overflow_told = t->ring.overflowed;
     t->ring.overflow_when = now;
-    return true;
+    return t->ring.overflowed;
 }
 
-void dirty_events_overflow(KVMDirtyTracker *t)
+void dirty_events_overflow(uint64_t pages)
 {
-    uint64_t pages;
-    bool news;
-
-    if (!t->features.overflow) {
-        return;
-    }
-    kvm_dirty_lock();
-    news = overflow_is_news(t, get_clock());
-    pages = t->ring.overflow_told;
-    kvm_dirty_unlock();
-    if (news) {
+    if (pages) {
         trace_kvm_dirty_ring_overflow(pages);
         qapi_event_send_dirty_tracking_overflow(pages);
     }
