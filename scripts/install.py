@@ -8,26 +8,21 @@ builds what gets installed, no more.
 
 import json
 import os
-import shutil
 import subprocess
 
+import report_files
 from build import ninja
-from common import QEMU_BUILD, ROOT, Failure, build_lock, main, say
+from common import QEMU_BUILD, Failure, build_lock, main, say
 from qemuconf import settings, systems
 
 
-REPORT = "migration-report"
+REPORT = report_files.PROGRAM
 
 
 def install_report(prefix):
     """scripts/migration-report, with what it consists of, and a link to it."""
     where = os.path.join(prefix, "share", "qemu-dirtytrack")
-    os.makedirs(where, exist_ok=True)
-    shutil.copy(os.path.join(ROOT, "scripts", REPORT), where)
-    shutil.copytree(os.path.join(ROOT, "scripts", "migration_report"),
-                    os.path.join(where, "migration_report"),
-                    dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    report_files.copy(where)
     link = os.path.join(prefix, "bin", REPORT)
     if os.path.lexists(link):
         os.unlink(link)

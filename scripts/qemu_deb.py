@@ -11,7 +11,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 
@@ -19,6 +18,7 @@ import build
 import compose
 import deb
 import qemuconf
+import report_files
 from common import BUILD, COMPOSED, LOGS, ROOT, Failure, build_lock, logged, \
     main, say
 
@@ -35,7 +35,8 @@ COMPILED = os.path.join(WORK, "packaged")
 # What the package is made of; its version says when that last changed.
 INPUTS = ["accel", "include", "linux-headers", "migration", "packaging/qemu",
           "patches/qemu", "qapi", "scripts/migration-report",
-          "scripts/migration_report", "scripts/qemu_deb.py"]
+          "scripts/migration_report", "scripts/qemu_deb.py",
+          "scripts/report_files.py"]
 
 # What Debian 13 enables and Debian 12 lacks the library for.
 LACKING = {"--enable-blkio"}
@@ -174,13 +175,9 @@ def documents(root, source, values):
 
 def install_report(root):
     """scripts/migration-report, with what it consists of."""
-    where = root + PRIVATE + "/report"
-    shutil.copytree(os.path.join(ROOT, "scripts", "migration_report"),
-                    f"{where}/migration_report",
-                    ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(os.path.join(ROOT, "scripts", "migration-report"),
-                f"{where}/migration-report")
-    os.symlink(f"..{PRIVATE.removeprefix('/usr')}/report/migration-report",
+    report_files.copy(f"{root}{PRIVATE}/report")
+    os.symlink(f"..{PRIVATE.removeprefix('/usr')}/report/"
+               f"{report_files.PROGRAM}",
                f"{root}/usr/bin/{REPORT}")
 
 

@@ -74,6 +74,15 @@ static void sender_sends(Run *r)
     }
 }
 
+static void set_sender(DirtyForecastInput *in, double throughput, double error)
+{
+    in->throughput = throughput;
+    in->slow = throughput * (1 - error);
+    in->fast = throughput * (1 + error);
+    in->switchover = throughput;
+    in->memory = MEMORY;
+}
+
 static void synchronize(Run *r)
 {
     DirtyForecastPass pass = {
@@ -98,12 +107,9 @@ static void ask(Run *r)
 {
     DirtyForecastResult result;
 
-    r->in.throughput = r->c.throughput;
-    r->in.slow = r->c.throughput * 0.95;
-    r->in.fast = r->c.throughput * 1.05;
-    r->in.switchover = r->c.throughput * r->c.switchover;
+    set_sender(&r->in, r->c.throughput, 0.05);
+    r->in.switchover *= r->c.switchover;
     r->in.limit = r->c.limit;
-    r->in.memory = MEMORY;
     r->in.remaining = r->remaining;
     r->in.since_sync = r->now - r->synced;
     r->in.elapsed = r->now;
@@ -293,12 +299,7 @@ static void test_harvests(void)
     DirtyForecastInput in = {
         .harvest_seconds = 0.1,
         .harvest_pages = 990,
-        .throughput = 4000,
-        .slow = 3800,
-        .fast = 4200,
-        .switchover = 4000,
         .limit = 0.3,
-        .memory = MEMORY,
         .remaining = 7900,
         .elapsed = 9,
     };
@@ -306,6 +307,7 @@ static void test_harvests(void)
     DirtyForecastPass pass = { .seconds = 2, .found = 7343 };
     DirtyForecastResult result;
 
+    set_sender(&in, 4000, 0.05);
     dirty_forecast_add_pass(&in, &pass);
     g_assert_true(dirty_forecast(&in, &result));
     g_assert_cmpfloat(result.write_rate, >, 9000);
@@ -323,15 +325,11 @@ static DirtyForecastInput well_known(void)
 {
     static const double seconds[] = { 3.2, 1.6, 0.8, 0.4, 0.2 };
     DirtyForecastInput in = {
-        .throughput = 20000,
-        .slow = 18000,
-        .fast = 22000,
-        .switchover = 20000,
         .limit = 0.5,
-        .memory = MEMORY,
         .since_sync = 0.8,
     };
 
+    set_sender(&in, 20000, 0.1);
     for (int i = 0; i < G_N_ELEMENTS(seconds); i++) {
         DirtyForecastPass pass = {
             .seconds = seconds[i],
@@ -386,18 +384,14 @@ static void test_nothing_known(void)
 static void test_idle(void)
 {
     DirtyForecastInput in = {
-        .throughput = 1000,
-        .slow = 900,
-        .fast = 1100,
-        .switchover = 1000,
         .limit = 0.5,
-        .memory = MEMORY,
         .remaining = 400,
         .elapsed = 20,
     };
     DirtyForecastPass pass = { .seconds = 20, .first = true };
     DirtyForecastResult result;
 
+    set_sender(&in, 1000, 0.1);
     dirty_forecast_add_pass(&in, &pass);
     g_assert_true(dirty_forecast(&in, &result));
     g_assert_true(result.certain);
