@@ -11,6 +11,7 @@
 
 #include "qapi/qapi-types-dirty-tracking.h"
 #include "qemu/stats64.h"
+#include "system/kvm.h"
 #include "dirty-fault.h"
 #include "dirty-features.h"
 #include "dirty-pace.h"
@@ -131,8 +132,13 @@ struct KVMDirtyTracker {
     DirtyStats stats;
 };
 
+/*
+ * The tracker lock.  Its holder may wait for the reaper, in ring_reset(): so
+ * the reaper must not wait for the lock, but try it.
+ */
 static inline void kvm_dirty_lock(void)
 {
+    assert(!dirty_reaper_is_self(&kvm_state->dirty_tracker->ring.reaper));
     qemu_mutex_lock(&kml_slots_lock);
 }
 

@@ -168,10 +168,15 @@ void dirty_reaper_start(DirtyReaper *reaper, DirtyReaperLook *look,
                        reaper, QEMU_THREAD_DETACHED);
 }
 
+bool dirty_reaper_is_self(DirtyReaper *reaper)
+{
+    return qemu_thread_is_self(&reaper->thread);
+}
+
 int dirty_reaper_call(DirtyReaper *reaper, int (*fn)(void *opaque),
                       void *opaque)
 {
-    if (qemu_thread_is_self(&reaper->thread)) {
+    if (dirty_reaper_is_self(reaper)) {
         return fn(opaque);
     }
 
