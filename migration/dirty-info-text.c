@@ -97,11 +97,14 @@ static void add_ring(GString *text, const KvmDirtyRingInfo *ring)
                                ring->stray_entries);
     }
     g_string_append_printf(text, LABEL "%" PRIu64 " wake-ups, %" PRIu64
-                           " harvests, %" PRIu64 " misses, late by %" PRIu64
-                           " us (at most %" PRIu64 " us), CPU %" PRIu32 ".%"
-                           PRIu32 " %%\n", "reaper:", reaper->wakeups,
-                           reaper->harvests, reaper->misses,
-                           reaper->lateness_mean, reaper->lateness_max,
+                           " harvests, %" PRIu64 " misses, ", "reaper:",
+                           reaper->wakeups, reaper->harvests, reaper->misses);
+    if (reaper->has_lateness_mean) {
+        g_string_append_printf(text, "late by %" PRIu64 " us (at most %" PRIu64
+                               " us), ", reaper->lateness_mean,
+                               reaper->lateness_max);
+    }
+    g_string_append_printf(text, "CPU %" PRIu32 ".%" PRIu32 " %%\n",
                            reaper->cpu_share / 10, reaper->cpu_share % 10);
     add_vcpus(text, ring);
 }

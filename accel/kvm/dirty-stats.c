@@ -15,9 +15,21 @@
 #include "system/kvm.h"
 #include "dirty-backend.h"
 
-static uint64_t mean_us(int64_t sum, uint64_t count)
+/* Nothing is said of what was never measured. */
+static void reaper_info_add_timing(KvmDirtyReaperInfo *info,
+                                   const DirtyPaceStats *stats)
 {
-    return count ? sum / count / SCALE_US : 0;
+    if (stats->lead_count) {
+        info->has_lead_mean = info->has_lead_min = info->has_fill_mean = true;
+        info->lead_mean = stats->lead_sum / stats->lead_count / SCALE_US;
+        info->lead_min = stats->lead_min / SCALE_US;
+        info->fill_mean = stats->fill_sum / stats->lead_count;
+    }
+    if (stats->late_count) {
+        info->has_lateness_mean = info->has_lateness_max = true;
+        info->lateness_mean = stats->late_sum / stats->late_count / SCALE_US;
+        info->lateness_max = stats->late_max / SCALE_US;
+    }
 }
 
 /* Called with the tracker lock held. */
@@ -35,12 +47,7 @@ static KvmDirtyReaperInfo *reaper_info(KVMDirtyTracker *t)
     info->misses = stats->misses;
     info->calls = stat64_get(&t->ring.reaper.calls);
     info->delays = stats->delays;
-    info->lead_mean = mean_us(stats->lead_sum, stats->lead_count);
-    info->lead_min = stats->lead_min / SCALE_US;
-    info->fill_mean = stats->lead_count ? stats->fill_sum / stats->lead_count
-                                        : 0;
-    info->lateness_mean = mean_us(stats->late_sum, stats->late_count);
-    info->lateness_max = stats->late_max / SCALE_US;
+    reaper_info_add_timing(info, stats);
     info->cpu_share = dirty_pace_share(pace, now, cpu);
     info->cpu_share_mean = dirty_pace_share_mean(pace, now, cpu);
     info->cpu_cap = DIRTY_PACE_CPU_CAP;
@@ -171,7 +178,6 @@ KvmDirtyTrackingInfo *kvm_dirty_tracking_info(void)
     info->fallback = t->fallback || lost;
     info->syncs = stat64_get(&t->stats.syncs);
     info->published_pages = stat64_get(&t->stats.published_pages);
-    info->protect_alls = stat64_get(&t->stats.protect_all.count);
     info->ioctls = ioctls_info(&t->stats);
     info->slot_size = t->late.part;
     info->late_slots = qatomic_read(&t->late.count);

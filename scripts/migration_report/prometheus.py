@@ -102,8 +102,6 @@ def syncs(out, sync):
 def kvm(out, told):
     out.counter("published_pages", "Dirty pages handed to migration and other "
                 "readers.", told["published-pages"])
-    out.counter("protect_alls", "Times all memory was write-protected at once.",
-                told["protect-alls"])
     out.gauge("late_slots", "Parts of memory that migration has not begun to "
               "send and that are not logged yet.", told["late-slots"])
     for name, info in told["ioctls"].items():

@@ -48,13 +48,12 @@ def stream(r, name, backend):
     t = result.tracking
     r.tap.note(f"{name}: {t.backend}, {result.total_ms} ms, "
                f"{result.sent >> 20} MiB, {result.passes} passes, harvested "
-               f"{t.harvested}, memory protected at once "
-               f"{t.raw['protect-alls']} times")
+               f"{t.harvested}, memory protected at once {t.protections} times")
     r.tap.ok(t.backend == backend, f"{name}: backend is {backend}", str(t.raw))
     r.tap.ok(result.passes > 2, f"{name}: the guest wrote meanwhile",
              f"{result.passes} passes")
     if backend == "wp-all":
-        r.tap.ok(t.raw["protect-alls"] > 1,
+        r.tap.ok(t.protections > 1,
                  f"{name}: memory was protected at once", str(t.raw))
     kept = src.ram + ".kept"
     os.link(src.ram, kept)

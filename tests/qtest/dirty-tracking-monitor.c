@@ -138,6 +138,40 @@ static void wait_logging(TestVM *vm, const char *who)
     }
 }
 
+/* What was never measured is not told as 0. */
+static void check_untold(TestVM *vm)
+{
+    QDict *kvm = vm_tracking(vm);
+    QDict *ring = qdict_get_qdict(kvm, "ring");
+    QDict *reaper = qdict_get_qdict(ring, "reaper");
+
+    g_assert_true(qdict_haskey(reaper, "cpu-cap"));
+    g_assert_false(qdict_haskey(reaper, "lead-mean"));
+    g_assert_false(qdict_haskey(reaper, "lead-min"));
+    g_assert_false(qdict_haskey(reaper, "fill-mean"));
+    g_assert_false(qdict_haskey(reaper, "lateness-mean"));
+    g_assert_false(qdict_haskey(reaper, "lateness-max"));
+    g_assert_false(hmp_shows(vm->qts, "late by"));
+    qobject_unref(kvm);
+}
+
+/* With a kernel that tells when rings fill the reaper need not plan. */
+static void check_told(QDict *kvm)
+{
+    QDict *ring = qdict_get_qdict(kvm, "ring");
+    QDict *reaper = qdict_get_qdict(ring, "reaper");
+
+    if (qlist_empty(qdict_get_qlist(kvm, "features"))) {
+        g_assert_true(qdict_haskey(reaper, "lateness-max"));
+        g_assert_cmpint(qdict_get_int(reaper, "lateness-max"), >=,
+                        qdict_get_int(reaper, "lateness-mean"));
+        g_assert_true(qdict_haskey(reaper, "lead-min"));
+        g_assert_cmpint(qdict_get_int(reaper, "lead-min"), <=,
+                        qdict_get_int(reaper, "lead-mean"));
+        g_assert_cmpint(qdict_get_int(reaper, "fill-mean"), >, 0);
+    }
+}
+
 static void test_ring(void)
 {
     QDict *kvm, *vcpu, *ring;
@@ -148,6 +182,7 @@ static void test_ring(void)
     }
     vm = vm_start(test_backend_ring.props, 1);
     g_assert_true(is_logging(vm, NULL));
+    check_untold(vm);
     vm_dirty_rate_start(vm, test_backend_ring.rate_mode, RATE_MS);
     wait_logging(vm, "dirty-rate");
 
@@ -173,6 +208,7 @@ static void test_ring(void)
     g_assert_cmpint(qdict_get_int(vcpu, "harvested-pages"), ==,
                     qdict_get_int(ring, "harvested-pages"));
     g_assert_cmpint(qdict_get_int(ring, "harvest-time"), >, 0);
+    check_told(kvm);
     g_assert_cmpint(ioctls(kvm, "reset-dirty-rings"), >=,
                     qdict_get_int(ring, "resets"));
     g_assert_cmpint(ioctls(kvm, "clear-dirty-log"), ==, 0);

@@ -198,7 +198,7 @@ class Migration:
             "reason": p.fallback or p.reason, "fallback": bool(p.fallback),
             "syncs": p.earlier + state.syncs,
             "published-pages": p.earlier + round(state.dirtied),
-            "offered": [], "features": [], "protect-alls": 0,
+            "offered": [], "features": [],
             "ioctls": {"get-dirty-log": none, "clear-dirty-log": none,
                        "reset-dirty-rings": {"count": 61, "time": 23110},
                        "write-protect-all": none},

@@ -20,6 +20,11 @@ class Tracking:
     syncs: int | None = None
     raw: dict | None = None         # the monitor's answer, when there is one
 
+    @property
+    def protections(self):
+        """How often all memory was write-protected at once."""
+        return self.raw["ioctls"]["write-protect-all"]["count"]
+
 
 def _from_trace(vm):
     result = Tracking(ring_full=0, harvested=0, syncs=0)
