@@ -114,9 +114,9 @@ def lines(process, limit):
 
 
 def uppermost(names):
-    """NAMES without those below another of them.  GLib runs what is below a -p,
-    and once more if it has a -p of its own; but migration-test frees what its
-    tests need once they have run."""
+    """NAMES without those below another of them.  GLib runs what is right below
+    a -p, and once more if it has a -p of its own; but migration-test frees what
+    its tests need once they have run."""
     return [name for name in names
             if not is_below(name, [n for n in names if n != name])]
 
@@ -157,7 +157,9 @@ def run_once(args, env, names, report):
             report.note(f"no result in {args.limit} s")
             os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
-    if left:
+    if left and not status and len(left) < len(names):
+        report.note(f"{len(left)} were not among what it chose to run")
+    elif left:
         # It died in the first of those that it has not reported.
         report.result(False, left.pop(0), f"ended with status {status}")
     elif status:
