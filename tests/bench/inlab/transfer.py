@@ -57,7 +57,7 @@ def once(lab, row, who, config):
             timeline.written(src.console.samples, result.began, before=1)),
         "forced": int(result.forced),
         "backend": result.tracking.backend,
-        "asked": next(watchers.asked),
+        "asked": watchers.asked(result.total_ms / 1000),
         "tracking": result.tracking.raw,
         "series": timeline.series(
             timeline.written(src.console.samples, result.began, before=8)),
