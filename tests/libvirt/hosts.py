@@ -45,13 +45,31 @@ class HeldMemory:
         self.agent.release(self.handle)
 
 
+# What threads wait for, which end of a monitor has not read what the other has
+# sent, and where they are, if there is a gdb: --copy /usr/bin/gdb:/opt/gdb/gdb.
+SITUATION = """
+ps -eLo pid,tid,stat,pcpu,wchan:20,comm | grep -E 'libvirt|rpc-|prio-|vm-|qemu|CPU|mig|reaper'
+ss -xpn | grep -E 'monitor|Recv'
+ss -tpn
+tail -n 5 /var/log/libvirt/libvirtd.log /var/log/libvirt/qemu/*.log
+test -x /opt/gdb/gdb || exit
+for p in $(pidof libvirtd qemu-system-x86_64 virsh); do
+    timeout 120 /opt/gdb/gdb -nx -batch -p $p -ex 'thread apply all bt 14' 2>&1 |
+        grep -E '^#|^Thread'
+done
+"""
+
+
+def agent(name):
+    return xmlrpc.client.ServerProxy(f"http://{name}:8000", allow_none=True,
+                                     use_builtin_types=True)
+
+
 class Host:
     def __init__(self, number):
         self.name = f"host{number}"
         self.uri = f"qemu+tcp://{self.name}/system"
-        self.agent = xmlrpc.client.ServerProxy(
-            f"http://{self.name}:8000", allow_none=True,
-            use_builtin_types=True)
+        self.agent = agent(self.name)
         self.connect()
 
     def connect(self):
@@ -64,6 +82,10 @@ class Host:
             raise LabError(f"{self.name}: {' '.join(command)}: status "
                            f"{status}: {output.strip()}")
         return output
+
+    def situation(self):
+        """For when nothing happens any more; from any thread."""
+        return agent(self.name).run(["sh", "-c", SITUATION])[1]
 
     def memory(self, domain):
         """The file that is the domain's memory."""
