@@ -89,18 +89,24 @@ class Moved:
 
 
 class Move(threading.Thread):
-    """A migration under way. libvirt's call returns when it is over."""
+    """A migration under way. libvirt's call returns when it is over.
 
-    def __init__(self, dom, target, params, flags):
+    It has a connection of its own.  With libvirt 9.0 a call that waits for its
+    answer now and then kept those of other threads on the same connection from
+    being sent: they hung until the migration was over, and libvirtd, with all
+    but one of its threads idle, knew nothing of them."""
+
+    def __init__(self, host, name, target, params, flags):
         super().__init__(daemon=True)
-        self.call = dom.migrateToURI3, (target.uri, params, flags)
+        self.conn = libvirt.open(host.uri)
+        self.dom = self.conn.lookupByName(name)
+        self.args = target.uri, params, flags
         self.error = None
         self.start()
 
     def run(self):
-        function, args = self.call
         try:
-            function(*args)
+            self.dom.migrateToURI3(*self.args)
         except libvirt.libvirtError as err:
             self.error = err
 
@@ -169,7 +175,8 @@ class Domain:
 
     def start_move(self, flags=0, **params):
         self.source_pid = self.pid()
-        return Move(self.dom, self.other, params, LIVE | flags)
+        return Move(self.host, self.spec.name, self.other, params,
+                    LIVE | flags)
 
     def job(self, moving):
         """What libvirt tells of a migration: OVER if it is over, nothing if no

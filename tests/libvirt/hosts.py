@@ -53,7 +53,7 @@ ss -xpn | grep -E 'monitor|Recv'
 ss -tpn
 tail -n 5 /var/log/libvirt/libvirtd.log /var/log/libvirt/qemu/*.log
 test -x /opt/gdb/gdb || exit
-for p in $(pidof libvirtd qemu-system-x86_64 virsh); do
+for p in $(pidof libvirtd qemu-system-x86_64 virsh python3); do
     timeout 120 /opt/gdb/gdb -nx -batch -p $p -ex 'thread apply all bt 14' 2>&1 |
         grep -E '^#|^Thread'
 done
