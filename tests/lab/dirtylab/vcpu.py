@@ -6,6 +6,7 @@ import time
 from .errors import LabError, Timeout
 
 ID = "hot1"
+EJECTED = {"slot-type": "CPU", "source": 3, "status": 0}    # ACPI's _OST
 
 
 def slot(vm):
@@ -46,6 +47,10 @@ def unplug(vm, timeout=30):
     vm.qmp.cmd("device_del", {"id": ID})
     vm.qmp.wait_event("DEVICE_DELETED", timeout,
                       lambda e: e["data"].get("device") == ID)
+    # The guest looks once more whether it is gone: one that is plugged before
+    # counts as never ejected, and stays offline.
+    vm.qmp.wait_event("ACPI_DEVICE_OST", timeout,
+                      lambda e: EJECTED.items() <= e["data"]["info"].items())
     vm.plugged = []
     _wait_online(vm, "0", timeout)
 
