@@ -500,6 +500,15 @@ static void ring_stop_by_full(KVMDirtyTracker *t, bool stop)
     }
 }
 
+/* Monitors have locks of their own: not for the tracker lock's holder. */
+static void ring_unlock_and_tell(KVMDirtyTracker *t)
+{
+    uint64_t news = dirty_events_overflow_news(t);
+
+    kvm_dirty_unlock();
+    dirty_events_overflow(news);
+}
+
 /*
  * The reaper's turn.  Dirty-limit throttles a vCPU by letting it sleep each
  * time its ring is full, so with it in service nobody else may empty rings.
@@ -509,7 +518,6 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
     KVMDirtyTracker *t = opaque;
     int64_t now = get_clock();
     unsigned tracking;
-    uint64_t news;
     bool limited;
 
     if (dirty_fault_reaper_is_idle(&t->fault)) {
@@ -533,9 +541,7 @@ static bool ring_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
         return false;
     }
     *next = ring_look_locked(t, turn, now);
-    news = dirty_events_overflow_news(t);
-    kvm_dirty_unlock();
-    dirty_events_overflow(news);
+    ring_unlock_and_tell(t);
     return true;
 }
 
@@ -656,7 +662,6 @@ static void flush_vcpus_in_guest(void)
 static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
-    uint64_t news;
 
     trace_kvm_dirty_ring_flush(0);
     if (last_stage || !runstate_is_running()) {
@@ -671,9 +676,7 @@ static void ring_log_sync_global(MemoryListener *listener, bool last_stage)
         dirty_log_fetch_all(t);
     }
     kvm_dirty_for_each_logged_slot(t, publish_untold);
-    news = dirty_events_overflow_news(t);
-    kvm_dirty_unlock();
-    dirty_events_overflow(news);
+    ring_unlock_and_tell(t);
     trace_kvm_dirty_ring_flush(1);
 }
 
@@ -727,8 +730,6 @@ static void ring_log_sync_region(MemoryListener *listener, MemoryRegion *mr)
  */
 static void ring_presync(KVMDirtyTracker *t)
 {
-    uint64_t news;
-
     trace_kvm_dirty_presync(0);
     kvm_dirty_lock();
     for (guint i = 0; i < t->ring.rings->len; i++) {
@@ -739,9 +740,7 @@ static void ring_presync(KVMDirtyTracker *t)
             break;
         }
     }
-    news = dirty_events_overflow_news(t);
-    kvm_dirty_unlock();
-    dirty_events_overflow(news);
+    ring_unlock_and_tell(t);
     trace_kvm_dirty_presync(1);
 }
 

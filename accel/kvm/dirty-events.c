@@ -60,11 +60,14 @@ void dirty_protection_lost(KVMDirtyTracker *t)
 
 uint64_t dirty_events_overflow_news(KVMDirtyTracker *t)
 {
-    int64_t now = get_clock();
+    int64_t now;
 
-    if (t->ring.overflowed == t->ring.overflow_told ||
-        (t->ring.overflow_when &&
-         now - t->ring.overflow_when < OVERFLOW_AGAIN)) {
+    if (t->ring.overflowed == t->ring.overflow_told) {
+        return 0;
+    }
+    now = get_clock();
+    if (t->ring.overflow_when &&
+        now - t->ring.overflow_when < OVERFLOW_AGAIN) {
         return 0;
     }
     t->ring.overflow_told = t->ring.overflowed;
