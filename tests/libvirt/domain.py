@@ -199,8 +199,8 @@ class Domain:
 
     def sending(self, moving):
         """Wait until memory is being sent; what libvirt tells of it then, or
-        OVER. libvirt 9.0 sometimes does not answer before a migration is over:
-        so it is not asked more than must be."""
+        OVER. libvirt, that once hung here (see Move), is not asked more than
+        must be."""
         if moving.is_alive():
             pid = self.source_pid
             wait("QEMU starts to send", lambda: self.started(moving, pid), 240)
