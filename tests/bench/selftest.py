@@ -24,6 +24,7 @@ import startstop
 import syncs
 import timeline
 import trace
+import watched
 from benchlib import native, plan, plot, progress, summary, table, verdicts
 from benchlib.rows import CONFIGS, ROWS, case_name
 
@@ -164,6 +165,25 @@ def timelines(tap):
           "0:0 100:2 300:4", "how it went, for later")
 
 
+def turns(tap):
+    check(tap, [round(r, 9) for r in
+                watched.ratios([100, 95, 90, 83.6, 86, 82, 78])],
+          [1, 0.95, 1], "a guest that gets slower by itself is not slowed down")
+    check(tap, watched.compared("x", [100, 98, 100, 99, 100, 98, 100, 99, 100]),
+          {"asked-x": 0.98, "other-x": 0.99}, "two questions by turns")
+    check(tap, watched.middle([9, 4, 1, 5, 6, 3, 0, 100]), 4.5,
+          "odd ones do not count")
+    lines = load((1.0, 0), (1.1, 1000), (1.2, 1200), (1.3, 1250), (1.4, 1300))
+    tap.ok(near(watched.rate(lines, 1001.05), 800 / 0.35),
+           "a rate begins between two lines", str(watched.rate(lines, 1001.05)))
+    for since in (1000.9, 1001.35):
+        try:
+            watched.rate(lines, since)
+            tap.ok(False, f"no rate from {since} on")
+        except LabError:
+            tap.ok(True, f"no rate from {since} on")
+
+
 def machines(tap):
     check(tap, [machine.accel(c) for c in ("bitmap", "ring-1024", "wp-all")],
           ["kvm", "kvm,dirty-ring-size=1024", "kvm,dirty-tracking=wp-all"],
@@ -265,6 +285,11 @@ def of_rows(tap):
     idle_runs = runs("ours", "ring-4096", "wakeups", 0, 0, 1)
     check(tap, [v.reached for v in verdicts.idle(summary.Summary(idle_runs))],
           [True], "idle, by the median")
+    watching = summary.Summary(runs("ours", "ring-4096", "asked-ratio",
+                                    0.97, 0.988, 0.999))
+    check(tap, [v.text() for v in verdicts.watched(watching)],
+          ["MISSED (the spreads overlap)"] + 2 * ["not measured"],
+          "watched")
     check(tap, [v.reached for v in verdicts.mid(summary.Summary(found))],
           [False, False], "mid")
     bitmap = [v for v in verdicts.log_not_slower(ROWS["heavy"],
@@ -396,9 +421,9 @@ def pictures(tap):
 
 def main():
     tap = Tap()
-    for part in (traces, sync_times, log_times, mutexes, timelines, machines,
-                 programs, plans, medians, judgments, of_rows, of_kernel_rows,
-                 natives, texts, pictures):
+    for part in (traces, sync_times, log_times, mutexes, timelines, turns,
+                 machines, programs, plans, medians, judgments, of_rows,
+                 of_kernel_rows, natives, texts, pictures):
         part(tap)
     return tap.end()
 

@@ -2,6 +2,7 @@
 """The commands tests/bench/run and tests/bench/report."""
 
 import argparse
+import signal
 import sys
 
 from . import build, lab, native, paths, plan, plot, progress, store, table
@@ -45,7 +46,7 @@ def figures_line(row, figures):
     return ", ".join(found)
 
 
-def measure_in_lab(row, jobs, smp, results):
+def measure_in_lab(row, jobs, results):
     expected = sum(plan.results(job) for job in jobs)
     guess = sum(plan.cost(row, job) for job in jobs)
     clock = progress.Clock(guess)
@@ -76,7 +77,7 @@ def measure_in_lab(row, jobs, smp, results):
     # Where guests are booted once, their first rounds are not the first that
     # runs in the lab.
     lab.carry_out({"jobs": jobs, "warm-up": not row.grouped}, expected, guess,
-                  lab.options(row, smp), done)
+                  lab.options(row, results["smp"]), done)
 
 
 def measure_natively(row, runs, program, results):
@@ -94,7 +95,7 @@ def programs(row):
 
 def prepared(row, args, measured):
     """Results to add to. `measured`: {name: file}."""
-    results = store.new(row.name, measured, args.smp)
+    results = store.new(row.name, measured, args.smp or row.smp)
     old = store.load(row.name) if args.add else None
     return store.added_to(old, results) if old else results
 
@@ -109,7 +110,7 @@ def measure(row, args):
             build.ensure_kvm(row)
             results = prepared(row, args, programs(row))
             failures = len(results["failures"])
-            measure_in_lab(row, chosen_jobs(row, args), args.smp, results)
+            measure_in_lab(row, chosen_jobs(row, args), results)
             return len(results["failures"]) == failures
         program = native.program()
         results = prepared(row, args, {"native": program})
@@ -148,8 +149,8 @@ def run(argv):
     parser.add_argument("--sizes", type=numbers, metavar="GIB,...",
                         help="only these guest sizes, where a row has several")
     parser.add_argument("--only", choices=WHO, help="measure just one of them")
-    parser.add_argument("--smp", type=int, default=1, metavar="N",
-                        help="CPUs of the lab (default 1)")
+    parser.add_argument("--smp", type=int, metavar="N",
+                        help="CPUs of the lab (default 1, row watched: 2)")
     parser.add_argument("--add", action="store_true",
                         help="add to the runs there are, of the same builds")
     parser.add_argument("--no-build", action="store_true",
@@ -224,6 +225,8 @@ def report(argv):
 
 
 def start(command):
+    # As after ctrl-C, the lab is not left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return command(sys.argv[1:])
     except KeyboardInterrupt:

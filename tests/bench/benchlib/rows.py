@@ -6,7 +6,6 @@ import dataclasses
 WHO = ("upstream", "ours")
 RINGS = ("ring-1024", "ring-4096", "ring-65536")
 CONFIGS = ("bitmap",) + RINGS
-WATCHED = ("ring-4096", "ring-4096-watched")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Row:
     log: bool = False           # with a logarithmic scale
     lab: bool = True            # measured in the lab
     mem: int = 4096             # MiB, of the lab
+    smp: int = 1                # CPUs of the lab
     patched: bool = False       # on KVM with patches/linux
     selftests: bool = False     # with the kernel's own programs
     alone: tuple = ()           # configs that one of them does not have
@@ -100,6 +100,22 @@ NATIVE = (
     Metric("ring65536-entries-per-s", "harvest to published, ring 65536",
            "million entries/s", more=True, scale=1e-6),
 )
+WATCHED = (
+    Metric("asked-ratio", "guest writes, asked / not asked", "", more=True,
+           speed=True),
+    Metric("other-ratio", "guest writes, query-status asked / not asked", "",
+           more=True, speed=True),
+    Metric("asked-later-ratio", "guest writes later, asked / not asked", "",
+           more=True, speed=True),
+    Metric("other-later-ratio",
+           "guest writes later, query-status asked / not asked", "", more=True,
+           speed=True),
+    Metric("asked-total-ratio", "total, asked / not asked", ""),
+    Metric("other-total-ratio", "total, query-status asked / not asked", ""),
+    Metric("writes-quiet", "guest writes, not asked", "1/s", more=True),
+    Metric("turns", "migrations with each question", ""),
+    Metric("questions", "questions", "1/s"),
+)
 SIZES = (1, 4, 16, 64)
 MAPPED = (0.5, 1, 2)
 
@@ -120,8 +136,10 @@ ROWS = {row.name: row for row in (
     transfer("heavy", "flat out"),
     transfer("mid", "at 20 000 pages/s"),
     transfer("sparse", "at 500 pages/s"),
-    transfer("watched", "flat out", WATCHED, ", two clients ask",
-             alone=tuple((config, "ours") for config in WATCHED)),
+    Row("watched", "live migrations, random writes flat out over 256 MiB, link "
+        "200 MB/s; in every other one a client asks ten times a second",
+        WATCHED, (("ring-4096", None),), boot=20, seconds=225, grouped=True,
+        smp=2, alone=(("ring-4096", "ours"),)),
     Row("sync", "one dirty sync at 500 dirty pages/s over 128 MiB", SYNC,
         tuple((config, gib) for gib in SIZES
               for config in ("bitmap", "ring-4096")),

@@ -26,11 +26,12 @@ import ioctls
 import startstop
 import syncs
 import transfer
+import watched
 
 MARK = "##BENCH "
 ROWS = {
     "heavy": transfer.run, "mid": transfer.run, "sparse": transfer.run,
-    "watched": transfer.run,
+    "watched": watched.run,
     "sync": syncs.run, "idle": idle.run, "startstop": startstop.run,
     "heavy-patched": transfer.run, "mid-patched": transfer.run,
     "dirtylog": ioctls.dirtylog, "reset": ioctls.reset,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rows heavy, mid, sparse: a live migration of a guest that writes; the same
-on KVM with patches/linux; and watched, with clients that look on."""
+on KVM with patches/linux."""
 
 from dirtylab import migrate
 from dirtylab.errors import LabError
@@ -8,14 +8,13 @@ from dirtylab.errors import LabError
 import machine
 import timeline
 import trace
-import watcher
 
 MEM = 768           # MiB
 LOAD_MIB = 256
+LOGGING = "global_dirty_changed"
 INTERVAL = 25       # ms between two lines of the load
 WARM = 1.5          # seconds of the load before the migration
-RATES = {"heavy": 0, "mid": 20000, "sparse": 500, "watched": 0}
-WATCHED = "-watched"
+RATES = {"heavy": 0, "mid": 20000, "sparse": 500}
 
 
 def run(lab, job):
@@ -27,18 +26,13 @@ def run(lab, job):
 def once(lab, row, who, config):
     rate = RATES[row.removesuffix("-patched")]
     load = f"mib={LOAD_MIB},rate={rate},interval={INTERVAL}"
-    spec = machine.spec(who, config.removesuffix(WATCHED),
-                        ["global_dirty_changed"], mem=MEM, load=load)
-    watchers = watcher.Watchers(watcher.CLIENTS if config.endswith(WATCHED)
-                                else 0)
-    src = machine.booted(lab, spec.replace(
-        args=spec.args + watchers.options()))
+    spec = machine.spec(who, config, [LOGGING], mem=MEM, load=load)
+    src = machine.booted(lab, spec)
     dst = lab.start(spec, incoming=True)
     have = len(src.console.samples)
     src.run_for(WARM)
     before = timeline.rate(src.console.samples[have:])
-    with watchers:
-        result = migrate.migrate(src, dst, migrate.Options(timeout=240))
+    result = migrate.migrate(src, dst, migrate.Options(timeout=240))
     if src.console.corrupt:
         raise LabError("the guest lost a page: " + src.console.corrupt[0])
     found = {
@@ -57,7 +51,6 @@ def once(lab, row, who, config):
             timeline.written(src.console.samples, result.began, before=1)),
         "forced": int(result.forced),
         "backend": result.tracking.backend,
-        "asked": watchers.asked(result.total_ms / 1000),
         "tracking": result.tracking.raw,
         "series": timeline.series(
             timeline.written(src.console.samples, result.began, before=8)),
@@ -67,9 +60,10 @@ def once(lab, row, who, config):
     return found
 
 
-def log_start(vm):
-    """When tracking began. Untracked, a guest writes hundreds of times as
-    much: a tenth of a second of that would drown all that follows."""
-    for event in trace.read(vm, {"global_dirty_changed"}):
+def log_start(vm, position=0):
+    """When tracking began, after that place in the trace. Untracked, a guest
+    writes hundreds of times as much: a tenth of a second of that would drown
+    all that follows."""
+    for event in trace.read(vm, {LOGGING}, position):
         return trace.monotonic(event.t)
     raise LabError("QEMU traced no start of dirty tracking")

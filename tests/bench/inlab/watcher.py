@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Clients that ask a QEMU for its dirty tracking ten times a second.
+"""A client that asks a QEMU the same question ten times a second.
 
-Each is a process of its own that does not look into the answers: what is to be
+It is a process of its own that does not look into the answers: what is to be
 measured is what the questions cost QEMU and its guest, not what this program
-makes of the answers on the one slow CPU that they share.
+makes of the answers on the slow CPU that they share.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
 import socket
 import tempfile
+import time
 
-from dirtylab import stats
 from dirtylab.errors import LabError
 
-CLIENTS = 2
 PERIOD = 0.1
+NOTHING = -1
 
 PROCESSES = multiprocessing.get_context("fork")
 
@@ -33,54 +34,71 @@ def is_answered(lines):
     return False
 
 
-def ask(path, asked, end):
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(path)
-        with sock.makefile("rb") as answers:
-            answers.readline()
-            sock.sendall(order("qmp_capabilities"))
-            answers.readline()
-            question = order(stats.COMMAND)
-            while not end.wait(PERIOD):
-                sock.sendall(question)
-                if not is_answered(answers):
-                    return
-                with asked.get_lock():
-                    asked.value += 1
+class Watcher:
+    """A socket for the command line, and who uses it when told to: for one of
+    these commands."""
 
-
-class Watchers:
-    """Sockets for the command line; while it is entered, they are used."""
-
-    def __init__(self, number=CLIENTS):
+    def __init__(self, *commands):
+        self.commands = commands
         self.dir = tempfile.TemporaryDirectory(prefix="watch-")
-        self.paths = [os.path.join(self.dir.name, str(i))
-                      for i in range(number)]
+        self.path = os.path.join(self.dir.name, "qmp")
+        self.chosen = PROCESSES.Value("i", NOTHING)
         self.end = PROCESSES.Event()
         self.answers = PROCESSES.Value("L", 0)
-        self.processes = [PROCESSES.Process(target=ask, daemon=True,
-                                            args=(path, self.answers, self.end))
-                          for path in self.paths]
-
-    def asked(self, seconds):
-        """How often, which in that time has to be half of what was meant."""
-        least = len(self.paths) * seconds / PERIOD / 2
-        if self.answers.value < least:
-            raise LabError(f"only {self.answers.value} questions were answered "
-                           f"in {seconds:.1f} s")
-        return self.answers.value
+        self.process = PROCESSES.Process(target=self._run, daemon=True)
 
     def options(self):
-        return tuple(word for path in self.paths for word in
-                     ("-qmp", f"unix:{path},server=on,wait=off"))
+        return "-qmp", f"unix:{self.path},server=on,wait=off"
 
-    def __enter__(self):
-        for process in self.processes:
-            process.start()
-        return self
+    def start(self):
+        self.process.start()
 
-    def __exit__(self, *exc):
+    def stop(self):
         self.end.set()
-        for process in self.processes:
-            process.join()
+        if self.process.pid:
+            self.process.join()
         self.dir.cleanup()
+
+    def answered(self):
+        """How often, so far."""
+        return self.answers.value
+
+    @contextlib.contextmanager
+    def asking(self, command):
+        """It asks, or with None does not. A question every PERIOD is what is
+        meant; half as many are an error."""
+        if command is None:
+            yield
+            return
+        have, began = self.answered(), time.monotonic()
+        self.chosen.value = self.commands.index(command)
+        yield
+        self.chosen.value = NOTHING
+        seconds = time.monotonic() - began
+        found = self.answered() - have
+        if found < seconds / PERIOD / 2 - 1:
+            raise LabError(f"only {found} questions were answered in "
+                           f"{seconds:.1f} s")
+
+    def _run(self):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(self.path)
+            with sock.makefile("rb") as answers:
+                answers.readline()
+                sock.sendall(order("qmp_capabilities"))
+                answers.readline()
+                self._ask(sock, answers)
+
+    def _ask(self, sock, answers):
+        questions = [order(command) for command in self.commands]
+        due = time.monotonic()
+        while not self.end.wait(max(0, due - time.monotonic())):
+            due += PERIOD
+            chosen = self.chosen.value
+            if chosen == NOTHING:
+                continue
+            sock.sendall(questions[chosen])
+            if not is_answered(answers):
+                return
+            with self.answers.get_lock():
+                self.answers.value += 1
