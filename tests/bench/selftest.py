@@ -167,7 +167,7 @@ def timelines(tap):
 
 def turns(tap):
     check(tap, [round(r, 9) for r in
-                watched.ratios([100, 95, 90, 83.6, 86, 82, 78])],
+                watched.ratios([100, 90, 81, 68.4, 64, 48, 36])],
           [1, 0.95, 1], "a guest that gets slower by itself is not slowed down")
     check(tap, watched.compared("x", [100, 98, 100, 99, 100, 98, 100, 99, 100]),
           {"asked-x": 0.98, "other-x": 0.99}, "two questions by turns")
