@@ -95,7 +95,8 @@ def programs(row):
 
 def prepared(row, args, measured):
     """Results to add to. `measured`: {name: file}."""
-    results = store.new(row.name, measured, args.smp or row.smp)
+    results = store.new(row.name, measured,
+                        row.smp if args.smp is None else args.smp)
     old = store.load(row.name) if args.add else None
     return store.added_to(old, results) if old else results
 

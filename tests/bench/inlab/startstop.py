@@ -21,7 +21,7 @@ SPARE = 256             # MiB that the load leaves to the guest
 RATE = 500              # pages a second
 INTERVAL = 5            # ms
 SPAN = 1.0              # seconds that are looked at
-CHANGED, SLOT = "global_dirty_changed", "kvm_set_user_memory"
+CHANGED, SLOT = trace.CHANGED, "kvm_set_user_memory"
 SYNC = "migration_bitmap_sync_start"
 
 

@@ -27,6 +27,20 @@ def rate(samples):
             / (samples[-1].t - samples[0].t))
 
 
+def rate_since(samples, since):
+    """Writes/s from that time of the host's clock to the last line, as rate();
+    None if no line is before, or none between. What was written between two
+    lines was at an even rate: when the log starts, that is more than in all of
+    a second later."""
+    since -= offset(samples)
+    last = samples[-1]
+    for a, b in zip(samples, samples[1:]):
+        if a.t <= since < b.t < last.t:
+            had = a.total + (since - a.t) * rate([a, b])
+            return (last.total - had) / (last.t - since)
+    return None
+
+
 def pause(samples):
     """Milliseconds of the longest pause, or None if there is nothing to see.
 

@@ -6,6 +6,8 @@ import os
 import re
 import time
 
+# Memory's dirty tracking changes; the argument is what it is for from then on.
+CHANGED = "global_dirty_changed"
 LINE = re.compile(r"([0-9]+)@([0-9]+)\.([0-9]{6}):(\w+) ?(.*)$")
 
 

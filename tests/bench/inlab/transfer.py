@@ -11,7 +11,6 @@ import trace
 
 MEM = 768           # MiB
 LOAD_MIB = 256
-LOGGING = "global_dirty_changed"
 INTERVAL = 25       # ms between two lines of the load
 WARM = 1.5          # seconds of the load before the migration
 RATES = {"heavy": 0, "mid": 20000, "sparse": 500}
@@ -23,10 +22,14 @@ def run(lab, job):
             yield who, config, turn, once(lab, job["row"], who, config)
 
 
+def machine_spec(who, config, rate):
+    """Of a guest with the load of these rows, and what log_start needs."""
+    return machine.spec(who, config, [trace.CHANGED], mem=MEM,
+                        load=f"mib={LOAD_MIB},rate={rate},interval={INTERVAL}")
+
+
 def once(lab, row, who, config):
-    rate = RATES[row.removesuffix("-patched")]
-    load = f"mib={LOAD_MIB},rate={rate},interval={INTERVAL}"
-    spec = machine.spec(who, config, [LOGGING], mem=MEM, load=load)
+    spec = machine_spec(who, config, RATES[row.removesuffix("-patched")])
     src = machine.booted(lab, spec)
     dst = lab.start(spec, incoming=True)
     have = len(src.console.samples)
@@ -64,6 +67,6 @@ def log_start(vm, position=0):
     """When tracking began, after that place in the trace. Untracked, a guest
     writes hundreds of times as much: a tenth of a second of that would drown
     all that follows."""
-    for event in trace.read(vm, {LOGGING}, position):
+    for event in trace.read(vm, {trace.CHANGED}, position):
         return trace.monotonic(event.t)
     raise LabError("QEMU traced no start of dirty tracking")

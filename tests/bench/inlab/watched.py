@@ -18,7 +18,6 @@ all that it writes, as row heavy counts, and of what it writes later.
 
 import math
 import os
-import time
 
 from dirtylab import migrate, stats
 from dirtylab.errors import LabError
@@ -34,21 +33,17 @@ TIMES = 10          # that each question has its turn, in a round
 OTHER = "query-status"
 LATER = 0.5         # seconds after log start
 SETTLE = 0.7        # seconds from one migration to the next
-LOOK = 0.1
 LIMIT = 60          # seconds of a migration
 VCPU, OTHERS = {0}, {1}
 
 
 def run(lab, job):
-    members = []
-    try:
-        for who, config in job["members"]:
-            members.append(Member(lab, who, config))
-        for turn in job["rounds"]:
-            for member in members:
-                yield member.who, member.config, turn, member.measure()
-    finally:
-        for member in members:
+    for who, config in job["members"]:
+        member = Member(lab, who, config)
+        try:
+            for turn in job["rounds"]:
+                yield who, config, turn, member.measure()
+        finally:
             member.close()
 
 
@@ -56,14 +51,11 @@ class Member:
     """A guest, which is sent again and again, and a client."""
 
     def __init__(self, lab, who, config):
-        self.who, self.config = who, config
         self.watcher = watcher.Watcher(stats.COMMAND, OTHER)
         self.cpus = os.sched_getaffinity(0)
         if not self.cpus >= VCPU | OTHERS:
             raise LabError("row watched takes a lab with two CPUs")
-        load = f"mib={transfer.LOAD_MIB},rate=0,interval={transfer.INTERVAL}"
-        spec = machine.spec(who, config, [transfer.LOGGING], mem=transfer.MEM,
-                            load=load)
+        spec = transfer.machine_spec(who, config, transfer.RATES["heavy"])
         self.vm = machine.booted(lab, spec.replace(
             args=spec.args + self.watcher.options()))
         pin(self.vm)
@@ -95,28 +87,18 @@ class Member:
         position = trace.position(self.vm)
         sink = discard.Discard(self.vm.migration_path)
         try:
-            migrate.configure(self.vm, migrate.Options())
             with self.watcher.asking(command):
-                info = self.wait(sink.uri)
+                done = migrate.send(self.vm, sink.uri,
+                                    migrate.Options(timeout=LIMIT))
         finally:
             sink.close()
         start = transfer.log_start(self.vm, position)
-        found = [rate(self.vm.console.samples, start + wait)
+        found = [timeline.rate_since(self.vm.console.samples, start + wait)
                  for wait in (0, LATER)]
+        if None in found:
+            raise LabError("the guest said nothing before or in its migration")
         self.vm.qmp.cmd("cont")
-        return *found, info["total-time"]
-
-    def wait(self, uri):
-        began = time.monotonic()
-        self.vm.qmp.cmd("migrate", {"uri": uri})
-        while True:
-            info, now = migrate.look(self.vm, began)
-            if now.stage == "completed":
-                return info
-            if now.stage in migrate.OVER or now.seconds > LIMIT:
-                raise LabError(f"migration {now.stage} after "
-                               f"{now.seconds:.0f} s")
-            time.sleep(LOOK)
+        return *found, done.total_ms
 
 
 def pin(vm):
@@ -127,20 +109,6 @@ def pin(vm):
             os.sched_setaffinity(int(task.rpartition("/")[2]),
                                  VCPU if name.startswith("CPU ") else OTHERS)
     os.sched_setaffinity(0, OTHERS)
-
-
-def rate(samples, since):
-    """Writes/s from that time of the host's clock to the last line. What was
-    written between two lines was at an even rate: when the log starts, that is
-    more than in all of a second later."""
-    since -= timeline.offset(samples)
-    last = samples[-1]
-    for a, b in zip(samples, samples[1:]):
-        if a.t <= since < b.t < last.t:
-            share = (since - a.t) / (b.t - a.t)
-            had = a.total + share * (b.total - a.total)
-            return (last.total - had) / (last.t - since)
-    raise LabError("the guest said nothing before or in its migration")
 
 
 def ratios(values):

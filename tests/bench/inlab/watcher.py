@@ -100,5 +100,4 @@ class Watcher:
             sock.sendall(questions[chosen])
             if not is_answered(answers):
                 return
-            with self.answers.get_lock():
-                self.answers.value += 1
+            self.answers.value += 1     # by nobody else
