@@ -18,19 +18,6 @@
 #include "migration/dirty-watch.h"
 #include "system/dirty-tracking.h"
 
-void dirty_info_add_rate(DirtyPageRate *rate, const DirtyHistory *history,
-                         int64_t now, uint64_t count)
-{
-    uint64_t size = qemu_target_page_size();
-
-    rate->pages_1s += dirty_history_rate(history, now, count,
-                                         NANOSECONDS_PER_SECOND);
-    rate->pages_10s += dirty_history_rate(history, now, count,
-                                          10 * NANOSECONDS_PER_SECOND);
-    rate->bytes_1s = rate->pages_1s * size;
-    rate->bytes_10s = rate->pages_10s * size;
-}
-
 static void add_vcpu_rate(DirtyPageRate *sum, const DirtyPageRate *rate)
 {
     sum->pages_1s += rate->pages_1s;

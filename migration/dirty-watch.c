@@ -17,11 +17,11 @@
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "exec/target_page.h"
+#include "system/dirty-page-rate.h"
 #include "system/dirty-tracking.h"
 #include "system/runstate.h"
 #include "migration-stats.h"
 #include "migration.h"
-#include "migration/dirty-info.h"
 #include "migration/dirty-watch.h"
 #include "dirty-forecast.h"
 #include "options.h"
@@ -79,7 +79,7 @@ void dirty_watch_presync(void)
 {
     int64_t start = get_clock();
 
-    kvm_dirty_presync();
+    kvm_dirty_tracking_presync();
     WITH_QEMU_LOCK_GUARD(&watch.lock) {
         watch.ahead = get_clock() - start;
     }
@@ -195,7 +195,7 @@ DirtyPageRate *dirty_watch_rate(void)
     /* What the last one found of one that is over is not so any more. */
     if (qatomic_read(&global_dirty_tracking) & GLOBAL_DIRTY_MIGRATION) {
         QEMU_LOCK_GUARD(&watch.lock);
-        dirty_info_add_rate(rate, &watch.history, watch.synced, watch.found);
+        dirty_page_rate_add(rate, &watch.history, watch.synced, watch.found);
     }
     return rate;
 }

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -86,6 +87,12 @@ def write_json(path, value):
         json.dump(value, output, indent=1, sort_keys=True)
         output.write("\n")
     os.replace(path + ".new", path)
+
+
+def version():
+    """This project's own; meson.build says it."""
+    with open(os.path.join(ROOT, "meson.build"), encoding="utf-8") as source:
+        return re.search(r"version: '([^']+)'", source.read()).group(1)
 
 
 def build_environment():

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 
+import common
 from common import BUILD, ROOT, logged
 
 
@@ -20,8 +21,7 @@ def changed(inputs, form):
 
 def version(inputs):
     """This project's version, and when what the package is made of changed."""
-    with open(os.path.join(ROOT, "meson.build"), encoding="utf-8") as source:
-        base = re.search(r"version: '([^']+)'", source.read()).group(1)
+    base = common.version()
     when = changed(inputs, "%Y%m%d%H%M")
     return f"{base}+{when}" if when else base
 

@@ -11,7 +11,7 @@ from common import COMPOSED, PRISTINE, ROOT, Failure
 
 # Each directory appears in QEMU under the same name.
 DIRECTORIES = ["accel", "include", "migration", "linux-headers", "qapi",
-               "tests/qtest"]
+               "tests/qtest", "util"]
 # Of tests/qtest only programs are QEMU's; meson.build there is our own.
 SUFFIXES = {"tests/qtest": (".c", ".h")}
 

@@ -20,7 +20,7 @@ import deb
 import qemuconf
 import report_files
 from common import BUILD, COMPOSED, LOGS, ROOT, Failure, build_lock, logged, \
-    main, say
+    main, say, version
 
 NAME = "qemu-system-x86-dirtytrack"
 PROGRAM = "qemu-system-x86_64-dirtytrack"
@@ -36,7 +36,7 @@ COMPILED = os.path.join(WORK, "packaged")
 INPUTS = ["accel", "include", "linux-headers", "migration", "packaging/qemu",
           "patches/qemu", "qapi", "scripts/migration-report",
           "scripts/migration_report", "scripts/qemu_deb.py",
-          "scripts/report_files.py"]
+          "scripts/report_files.py", "util"]
 
 # What Debian 13 enables and Debian 12 lacks the library for.
 LACKING = {"--enable-blkio"}
@@ -87,11 +87,11 @@ def flags(name):
 
 def configure(debian):
     config = qemuconf.settings()
-    number = deb.version([]).partition("+")[0]
     config = {
         "profile": "deb", "prefix": "/usr", "targets": "x86_64-softmmu",
         "base": config["base"], "extra": OPTIONS + debian_options() + [
-            f"--with-pkgversion=Debian {debian}, dirtytrack {number}",
+            f"--with-pkgversion=Debian {debian}, "
+            f"qemu-dirtytrack {version()}",
             f"--extra-cflags={flags('CFLAGS')} {flags('CPPFLAGS')}",
             f"--extra-ldflags={flags('LDFLAGS')} -Wl,--as-needed"]}
     qemuconf.configure(COMPOSED, COMPILED, ours=True, config=config)

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from common import CONFIG, ROOT, Failure, build_environment, logged, \
-    read_json, say, write_json
+    read_json, say, version, write_json
 
 # Debian's source package carries no firmware: QEMU uses the installed one.
 FIRMWARE = ["/usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu"]
@@ -45,6 +45,9 @@ def options(config, ours):
                        f"--target-list={config['targets']}"]
     if ours and config["profile"] == "lean":
         result.append(f"--extra-cflags={FAULTS}")
+    if ours:
+        # What --version says besides QEMU's own; a later one wins.
+        result.append(f"--with-pkgversion=qemu-dirtytrack {version()}")
     return result + config["extra"]
 
 

@@ -18,7 +18,7 @@ import linux_source
 import linux_tree
 import overlay
 import series
-from common import COMPOSED, QEMU_BUILD, ROOT, main
+from common import COMPOSED, QEMU_BUILD, ROOT, main, version
 
 # Where C files of ours live that QEMU does not build.
 OTHERS = ["tests/unit", "tests/lab", "tests/bench"]
@@ -126,7 +126,7 @@ def linux(tap):
 def trace_events():
     """Those of dirty page tracking, by name."""
     found = set()
-    for where in ("accel/kvm", "migration"):
+    for where in ("accel/kvm", "accel/kvm/dirty", "migration"):
         with open(os.path.join(COMPOSED, where, "trace-events"),
                   encoding="utf-8") as lines:
             found |= set(re.findall(
@@ -165,6 +165,15 @@ def shape(tap):
     tap.result("kvm_init_vcpu" in symbols and not left,
                "upstream's ring code is not in the built QEMU",
                left or ([] if symbols else [f"{binary} has no symbols"]))
+    named(tap, binary)
+
+
+def named(tap, binary):
+    """--version names this project, for whoever reads a bug report."""
+    said = subprocess.run([binary, "--version"], stdout=subprocess.PIPE,
+                          text=True, check=False).stdout.splitlines()
+    name = f"qemu-dirtytrack {version()}"
+    tap.result(bool(said) and name in said[0], f"--version names {name}", said)
 
 
 def run():

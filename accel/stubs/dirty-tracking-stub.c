@@ -21,20 +21,20 @@ void kvm_dirty_tracking_totals(KvmDirtyRingTotals *totals,
     *totals = (KvmDirtyRingTotals) {};
 }
 
-void kvm_dirty_presync(void)
+void kvm_dirty_tracking_presync(void)
 {
 }
 
-bool kvm_dirty_log_start_late(Error **errp)
+bool kvm_dirty_tracking_start_late(Error **errp)
 {
     return memory_global_dirty_log_start(GLOBAL_DIRTY_MIGRATION, errp);
 }
 
-void kvm_dirty_log_all(void)
+void kvm_dirty_tracking_log_all(void)
 {
 }
 
-uint8_t kvm_dirty_clear_shift(uint8_t shift)
+uint8_t kvm_dirty_tracking_clear_shift(uint8_t shift)
 {
     return shift;
 }

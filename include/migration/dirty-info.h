@@ -10,14 +10,6 @@
 #define MIGRATION_DIRTY_INFO_H
 
 #include "qapi/qapi-types-dirty-tracking.h"
-#include "migration/dirty-history.h"
-
-/**
- * dirty_info_add_rate: add to @rate how fast a count of pages has grown
- * @count: what it is @now
- */
-void dirty_info_add_rate(DirtyPageRate *rate, const DirtyHistory *history,
-                         int64_t now, uint64_t count);
 
 /**
  * dirty_info_text: append it to @text, as a table to be read by people

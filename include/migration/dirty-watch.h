@@ -16,7 +16,7 @@
 /**
  * dirty_watch_presync: do what can be done of a sync without the BQL
  *
- * kvm_dirty_presync(), timed.  Context: no locks held.
+ * kvm_dirty_tracking_presync(), timed.  Context: no locks held.
  */
 void dirty_watch_presync(void);
 

@@ -38,7 +38,7 @@ void kvm_dirty_tracking_totals(KvmDirtyRingTotals *totals,
                                DirtyPageRate *overflows);
 
 /**
- * kvm_dirty_presync: a sync of the dirty log is about to come
+ * kvm_dirty_tracking_presync: a sync of the dirty log is about to come
  *
  * Does what can be done without the BQL, so that the sync itself, for which it
  * is held, finds little left to do.  Optional, and may be called at any time;
@@ -46,10 +46,10 @@ void kvm_dirty_tracking_totals(KvmDirtyRingTotals *totals,
  *
  * Context: no locks held; takes the tracker lock.
  */
-void kvm_dirty_presync(void);
+void kvm_dirty_tracking_presync(void);
 
 /**
- * kvm_dirty_log_start_late: start dirty logging for migration's sender
+ * kvm_dirty_tracking_start_late: start dirty logging for migration's sender
  *
  * As memory_global_dirty_log_start(GLOBAL_DIRTY_MIGRATION), for a caller that
  * takes all pages as dirty to begin with, and calls
@@ -58,23 +58,23 @@ void kvm_dirty_presync(void);
  *
  * Context: BQL held.
  */
-bool kvm_dirty_log_start_late(Error **errp);
+bool kvm_dirty_tracking_start_late(Error **errp);
 
 /**
- * kvm_dirty_log_all: see all writes from now on
+ * kvm_dirty_tracking_log_all: see all writes from now on
  *
  * For who joins a dirty log that was started late, and counts pages.
  * Context: BQL held; takes the tracker lock.
  */
-void kvm_dirty_log_all(void);
+void kvm_dirty_tracking_log_all(void);
 
 /**
- * kvm_dirty_clear_shift: how much to protect at a time, before it is sent
+ * kvm_dirty_tracking_clear_shift: how much to protect at a time, before it is sent
  * @shift: log2 of the number of pages, at most
  *
  * The less, the longer a guest can write to pages that are yet to be sent
  * without a fault.
  */
-uint8_t kvm_dirty_clear_shift(uint8_t shift);
+uint8_t kvm_dirty_tracking_clear_shift(uint8_t shift);
 
 #endif
