@@ -15,8 +15,8 @@
 #define TESTS_UNIT_DIRTY_SIM_H
 
 #include <pthread.h>
-#include "dirty-ring.h"
-#include "dirty-slots.h"
+#include "accel/kvm/dirty/ring/ring.h"
+#include "accel/kvm/dirty/slots.h"
 #include "ring-model.h"
 
 typedef struct DirtySim {

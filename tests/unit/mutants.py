@@ -6,10 +6,10 @@ occur exactly once in the file.  When the code has changed so that it does not,
 adapt the mutant; do not drop it.
 """
 
-# What mutants edit, and what the programs need besides: names without .c
-SOURCES = ['dirty-pace', 'dirty-ring', 'dirty-slots', 'dirty-sort']
-HEADERS = ['dirty-key.h', 'dirty-pace.h', 'dirty-ring.h', 'dirty-slots.h',
-           'dirty-sort.h', 'dirty-words.h']
+# What mutants edit, besides headers, and what the programs need: without .c
+ROOMS = 'accel/kvm/dirty/'
+SOURCES = [ROOMS + name for name in ('ring/pace', 'ring/ring', 'ring/sort',
+                                     'slots')]
 SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
 
 # What runs against a mutant: (program, how it is built, GTest path or None)
@@ -22,11 +22,11 @@ SLOTS_ASAN = ('test-dirty-slots', 'asan', None)
 SORT = ('test-dirty-sort', 'plain', None)
 PACE = ('test-dirty-pace', 'plain', None)
 
-R = 'dirty-ring.c'
-S = 'dirty-slots.c'
-P = 'dirty-pace.c'
-O = 'dirty-sort.c'
-W = 'dirty-words.h'
+R = ROOMS + 'ring/ring.c'
+S = ROOMS + 'slots.c'
+P = ROOMS + 'ring/pace.c'
+O = ROOMS + 'ring/sort.c'
+W = ROOMS + 'words.h'
 
 PUBLISH = '    stage->ops->publish(stage->opaque, stage->keys, ' \
           'stage->used);\n'

@@ -5,16 +5,16 @@ have to notice.
 As in mutants.py.
 """
 
-SOURCES = ['dirty-forecast', 'dirty-history', 'dirty-vcpu']
-HEADERS = ['dirty-forecast.h', 'dirty-vcpu.h', 'migration/dirty-history.h']
+SOURCES = ['migration/dirty-forecast', 'util/dirty-history',
+           'accel/kvm/dirty/stats/vcpu']
 SUPPORT = []
 
 FORECAST = ('test-dirty-forecast', 'plain', None)
 HISTORY = ('test-dirty-history', 'plain', None)
 
-F = 'dirty-forecast.c'
-H = 'dirty-history.c'
-V = 'dirty-vcpu.c'
+F = 'migration/dirty-forecast.c'
+H = 'util/dirty-history.c'
+V = 'accel/kvm/dirty/stats/vcpu.c'
 
 CHANCES = {}
 

@@ -5,8 +5,7 @@ As in mutants.py.  A barrier that is missing shows on no x86 machine, as the
 atomic operations before it are barriers there; an order that is wrong does.
 """
 
-SOURCES = ['dirty-summary']
-HEADERS = ['exec/dirty-summary.h']
+SOURCES = ['migration/dirty-summary']
 SUPPORT = ['summary-model']
 
 ALONE = ('test-dirty-summary', 'plain', None)
@@ -16,8 +15,8 @@ TURNS = ('test-summary-stress', 'plain', '/summary-stress/turns')
 COLD_ASAN = ('test-summary-stress', 'asan', '/summary-stress/cold')
 THREADS = ('test-summary-stress', 'plain', None)
 
-C = 'dirty-summary.c'
-H = 'exec/dirty-summary.h'
+C = 'migration/dirty-summary.c'
+H = 'include/exec/dirty-summary.h'
 
 SET = '    qatomic_or(&block[word], bits);\n'
 MARK = '        qatomic_or(marks, BIT_MASK(chunk));\n'

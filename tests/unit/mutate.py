@@ -23,6 +23,8 @@ SANITIZE = {
     'asan': ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     'tsan': ['-fsanitize=thread'],
 }
+# Where the code under test is, below the root.
+OURS = ['accel', 'include', 'migration', 'util']
 RUN_TIMEOUT = 40                # seconds; a mutant may well hang
 
 
@@ -57,6 +59,9 @@ class Builder:
     def compile(self, source, variant, out_dir):
         """Headers in OUT_DIR come before all others."""
         name = os.path.basename(source).removesuffix('.c')
+        if source.startswith(out_dir + os.sep):
+            # Files of two directories may have one name.
+            name = source[len(out_dir) + 1:-2].replace(os.sep, '_')
         out = os.path.join(out_dir, f'{name}-{variant}.o')
         options = [arg.startswith('-') for arg in self.args.cc + ['-']]
         first = options.index(True)
@@ -127,22 +132,30 @@ def no_aslr_works():
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
+def headers(tree):
+    """All of ours: a copied source finds those beside it only there."""
+    for directory in OURS:
+        for where, _, names in os.walk(os.path.join(tree, directory)):
+            for name in names:
+                if name.endswith('.h'):
+                    yield os.path.relpath(os.path.join(where, name), tree)
+
+
 def copy_code(args, mutants, to):
     """All that a mutant may edit, where '#include "..."' finds it first."""
-    os.mkdir(to)
-    names = [name + '.c' for name in mutants.SOURCES] + mutants.HEADERS
-    for name in names:
-        found = [path for path in (os.path.join(directory, name)
-                                   for directory in args.code)
-                 if os.path.exists(path)]
-        if not found:
-            raise Broken(f'{name} is in none of {", ".join(args.code)}')
-        os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
-        shutil.copy(found[0], os.path.join(to, name))
+    for name in [name + '.c' for name in mutants.SOURCES] + \
+            list(headers(args.tree)):
+        source = os.path.join(args.tree, name)
+        if not os.path.exists(source):
+            raise Broken(f'{name} is not in {args.tree}')
+        # Files in include/ are included by their name below it.
+        target = os.path.join(to, name.removeprefix('include/'))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy(source, target)
 
 
 def edit(directory, file, old, new):
-    path = os.path.join(directory, file)
+    path = os.path.join(directory, file.removeprefix('include/'))
     with open(path, encoding='utf-8') as f:
         text = f.read()
     count = text.count(old)
@@ -182,8 +195,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--mutants', default='mutants',
                         help='module that lists them')
-    parser.add_argument('--code', required=True, action='append',
-                        help='directory of code under test')
+    parser.add_argument('--tree', required=True,
+                        help='root of the tree with the code under test')
     parser.add_argument('--also', default=[], action='append',
                         help='source file to link')
     parser.add_argument('--tests', required=True,

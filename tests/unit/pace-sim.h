@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
-#include "dirty-pace.h"
+#include "accel/kvm/dirty/ring/pace.h"
 
 #define SIM_US  INT64_C(1000)
 #define SIM_MS  INT64_C(1000000)

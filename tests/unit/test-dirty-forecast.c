@@ -12,7 +12,7 @@
 
 #include "qemu/osdep.h"
 #include <math.h>
-#include "dirty-forecast.h"
+#include "migration/dirty-forecast.h"
 
 #define MEMORY 32768u
 #define TICK 0.005              /* seconds */

@@ -7,8 +7,8 @@
  */
 
 #include "qemu/osdep.h"
-#include "migration/dirty-history.h"
-#include "dirty-vcpu.h"
+#include "qemu/dirty-history.h"
+#include "accel/kvm/dirty/stats/vcpu.h"
 
 #define MS INT64_C(1000000)
 #define SEC INT64_C(1000000000)

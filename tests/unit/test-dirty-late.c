@@ -7,7 +7,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "dirty-late.h"
+#include "accel/kvm/dirty/late-part.h"
 
 #define SLOTS 32764         /* what Linux has on x86 */
 

@@ -9,7 +9,7 @@
 #include "qemu/osdep.h"
 #include <sys/time.h>
 #include "dirty-sim.h"
-#include "dirty-sort.h"
+#include "accel/kvm/dirty/ring/sort.h"
 
 /* The last few indices before they wrap */
 #define BEFORE_WRAP (UINT32_MAX - 3)

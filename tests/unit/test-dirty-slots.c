@@ -7,7 +7,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "dirty-slots.h"
+#include "accel/kvm/dirty/slots.h"
 
 #define KEY(as, id) ((uint32_t)(as) << 16 | (id))
 

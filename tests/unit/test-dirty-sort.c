@@ -7,8 +7,8 @@
  */
 
 #include "qemu/osdep.h"
-#include "dirty-sort.h"
-#include "dirty-words.h"
+#include "accel/kvm/dirty/ring/sort.h"
+#include "accel/kvm/dirty/words.h"
 
 #define PAGE_BITS 12
 #define MANY 5000

@@ -24,6 +24,8 @@ typedef struct KVMDirtyBackendOps {
     KvmDirtyBackend id;
     /* Returns 0, -ENOTSUP if KVM does not offer it, or another -errno. */
     int (*enable)(KVMDirtyTracker *t, Error **errp);
+    /* Undo that, as the VM is not made after all. */
+    void (*disable)(KVMDirtyTracker *t);                        /* or NULL */
     void (*start)(KVMDirtyTracker *t);                          /* or NULL */
     /* With @sync_once only that of the first address space. */
     void (*setup_listener)(KVMDirtyTracker *t, MemoryListener *listener);

@@ -42,6 +42,9 @@ void kvm_dirty_tracker_instance_finalize(Object *obj)
 {
     KVMDirtyTracker *t = KVM_STATE(obj)->dirty_tracker;
 
+    if (t->backend && t->backend->disable) {
+        t->backend->disable(t);
+    }
     dirty_slots_destroy(&t->slots);
     g_free(t->reason);
     g_free(t);

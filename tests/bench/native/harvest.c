@@ -11,9 +11,9 @@
  */
 
 #include "qemu/osdep.h"
-#include "dirty-ring.h"
-#include "dirty-slots.h"
-#include "dirty-words.h"
+#include "accel/kvm/dirty/ring/ring.h"
+#include "accel/kvm/dirty/slots.h"
+#include "accel/kvm/dirty/words.h"
 #include "native.h"
 
 #define PAGE_BITS 12

@@ -147,6 +147,12 @@ static int ring_enable(KVMDirtyTracker *t, Error **errp)
     return 0;
 }
 
+static void ring_disable(KVMDirtyTracker *t)
+{
+    dirty_rings_free(t->rings);
+    t->rings = NULL;
+}
+
 static void ring_vm_state_changed(void *opaque, bool running, RunState state)
 {
     KVMDirtyTracker *t = opaque;
@@ -287,6 +293,7 @@ static void ring_joined(KVMDirtyTracker *t)
 const KVMDirtyBackendOps dirty_ring_backend = {
     .id = KVM_DIRTY_BACKEND_RING,
     .enable = ring_enable,
+    .disable = ring_disable,
     .start = ring_start,
     .setup_listener = ring_setup_listener,
     .attach_vcpu = ring_attach_vcpu,

@@ -171,15 +171,10 @@ void dirty_reaper_start(DirtyReaper *reaper, DirtyReaperLook *look,
                        reaper, QEMU_THREAD_DETACHED);
 }
 
-bool dirty_reaper_is_self(DirtyReaper *reaper)
-{
-    return qemu_thread_is_self(&reaper->thread);
-}
-
 int dirty_reaper_call(DirtyReaper *reaper, int (*fn)(void *opaque),
                       void *opaque)
 {
-    if (dirty_reaper_is_self(reaper)) {
+    if (qemu_thread_is_self(&reaper->thread)) {
         return fn(opaque);
     }
 

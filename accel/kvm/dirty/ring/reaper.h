@@ -97,11 +97,6 @@ void dirty_reaper_set_logging(DirtyReaper *reaper, bool logging);
 void dirty_reaper_set_running(DirtyReaper *reaper, bool running);
 
 /**
- * dirty_reaper_is_self: whether the calling thread is the reaper's
- */
-bool dirty_reaper_is_self(DirtyReaper *reaper);
-
-/**
  * dirty_reaper_is_active: whether the thread looks at the rings
  */
 bool dirty_reaper_is_active(DirtyReaper *reaper);

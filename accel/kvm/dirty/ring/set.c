@@ -33,6 +33,21 @@ DirtyRings *dirty_rings_new(const DirtyRingOps *ops, void *opaque,
     return rings;
 }
 
+void dirty_rings_free(DirtyRings *rings)
+{
+    DirtyRing *ring;
+    guint i;
+
+    DIRTY_RINGS_FOREACH(rings, i, ring) {
+        g_free(ring->stats);
+        dirty_ring_free(ring);
+    }
+    g_ptr_array_free(rings->list, true);
+    dirty_ring_stage_destroy(&rings->stage);
+    dirty_pace_destroy(&rings->pace);
+    g_free(rings);
+}
+
 DirtyRing *dirty_rings_find(const DirtyRings *rings, unsigned long vcpu_id)
 {
     DirtyRing *ring;

@@ -79,6 +79,13 @@ DirtyRings *dirty_rings_new(const DirtyRingOps *ops, void *opaque,
                             size_t bytes);
 
 /**
+ * dirty_rings_free: free a set, of which no ring is mapped
+ *
+ * The reaper was not started.
+ */
+void dirty_rings_free(DirtyRings *rings);
+
+/**
  * dirty_rings_find: the ring of a vCPU, also of one that is unplugged
  * @vcpu_id: KVM's id of the vCPU
  *
