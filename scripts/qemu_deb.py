@@ -164,7 +164,8 @@ def documents(root, source, values):
                    filled(name, f"{source}/{name}"))
     filled("apparmor-libvirt-qemu", f"{where}/examples/apparmor-libvirt-qemu")
     filled("lintian-overrides", f"{root}/usr/share/lintian/overrides/{NAME}")
-    for name in ("observing.md", "packages.md", "report.md", "user-guide.md"):
+    for name in ("glossary.md", "observing.md", "operators.md", "packages.md",
+                 "report.md", "user-guide.md"):
         with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as text:
             compressed(f"{where}/{name}.gz", text.read())
     with open(os.path.join(COMPOSED, "debian/copyright"),
