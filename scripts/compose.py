@@ -38,6 +38,18 @@ def edited(old):
             if content(COMPOSED, name) != was]
 
 
+def check_edits(discard):
+    """Refuse to replace the whole tree while there are edits in it."""
+    lost = edited(state()) if os.path.isdir(COMPOSED) and not discard else []
+    if lost:
+        raise Failure(
+            "Debian has a newer QEMU, and these files have edits of yours in "
+            "build/qemu-src:\n  " + "\n  ".join(lost) +
+            "\n  Keep them with scripts/refresh-patches, drop them with "
+            "./configure --discard-edits,\n  or stay with the QEMU that is "
+            "there: ./configure --no-update")
+
+
 def start_over(base):
     say("Copying QEMU's source to build/qemu-src")
     shutil.rmtree(COMPOSED, ignore_errors=True)

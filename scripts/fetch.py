@@ -92,11 +92,28 @@ def verify(index):
              "index, but no test\n  has seen it, and the patches may not fit.")
 
 
-def fetch():
-    """Returns (version, path of the .dsc), fetched if need be, and verified."""
+def newer(index):
+    """Whether the archive has a newer 10.0.x than INDEX; no if it is silent."""
+    try:
+        logged([APT, "refresh"], "apt-refresh.log")
+        version, _ = offered()
+    except Failure as failure:
+        warn(f"cannot ask Debian's archive for a newer QEMU {SERIES}x; "
+             f"staying with {index['version']}\n  ({failure})")
+        return False
+    return version_key(version) > version_key(index["version"])
+
+
+def fetch(update=True):
+    """Returns (version, path of the .dsc), fetched if need be, and verified.
+
+    Security updates arrive as newer point releases: with UPDATE the newest is
+    taken, without it the one that is there.
+    """
     index = read_json(INDEX)
     if not index or not all(os.path.exists(os.path.join(DOWNLOADS, name))
-                            for name in index["files"]):
+                            for name in index["files"]) or \
+            update and newer(index):
         index = download()
     verify(index)
     dsc = [name for name in index["files"] if name.endswith(".dsc")]

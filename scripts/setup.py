@@ -18,7 +18,7 @@ SOURCE = os.path.join(BUILD, "source.json")
 def parse(arguments):
     config = {"profile": "lean", "prefix": "/usr/local", "qemu_src": None,
               "targets": "x86_64-softmmu", "extra": []}
-    discard = False
+    discard, update = False, True
     for argument in arguments:
         name, equals, value = argument.partition("=")
         key = {"--prefix": "prefix", "--target-list": "targets",
@@ -31,18 +31,21 @@ def parse(arguments):
             config["profile"] = argument[2:]
         elif argument == "--discard-edits":
             discard = True
+        elif argument == "--no-update":
+            update = False
         elif argument != "--no-packages":
             config["extra"].append(argument)
     if not config["prefix"].startswith("/"):
         raise Failure(f"--prefix={config['prefix']}: not an absolute path")
-    return config, discard
+    return config, discard, update
 
 
-def from_package():
+def from_package(update, discard):
     """Debian's source in build/upstream-src; returns what identifies it."""
-    version, dsc = fetch.fetch()
+    version, dsc = fetch.fetch(update)
     base = f"Debian {version} {sha256(dsc)}"
     if read_json(SOURCE) != base or not os.path.isdir(PRISTINE):
+        compose.check_edits(discard)
         with build_lock("new source", "upstream"):
             fetch.extract(dsc, PRISTINE)
             write_json(SOURCE, base)
@@ -97,12 +100,12 @@ def meson():
 
 
 def run():
-    config, discard = parse(sys.argv[1:])
+    config, discard, update = parse(sys.argv[1:])
     with build_lock("configure"):
         if config["qemu_src"]:
             config["base"] = from_tree(config["qemu_src"])
         else:
-            config["base"] = from_package()
+            config["base"] = from_package(update, discard)
         compose.compose(config["base"], discard)
         qemuconf.configure(COMPOSED, QEMU_BUILD, ours=True, config=config)
         write_json(CONFIG, config)
