@@ -10,17 +10,25 @@ adapt the mutant; do not drop it.
 SOURCES = ['dirty-pace', 'dirty-ring', 'dirty-slots', 'dirty-sort']
 HEADERS = ['dirty-key.h', 'dirty-pace.h', 'dirty-ring.h', 'dirty-slots.h',
            'dirty-sort.h', 'dirty-words.h']
-SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
+SUPPORT = ['ring-model', 'ring-recorder', 'dirty-sim', 'pace-sim']
 
 # What runs against a mutant: (program, how it is built, GTest path or None)
 RING = ('test-dirty-ring', 'plain', None)
+ORDER = ('test-ring-order', 'plain', None)
+RING_SLOTS = ('test-ring-slots', 'plain', None)
+RESET = ('test-ring-reset', 'plain', None)
 RING_ASAN = ('test-dirty-ring', 'asan', None)
+ORDER_ASAN = ('test-ring-order', 'asan', None)
+RING_SLOTS_ASAN = ('test-ring-slots', 'asan', None)
 SCHEDULE = ('test-ring-schedule', 'plain', '/ring-schedule/fixed')
 BARRIERS = ('test-ring-stress', 'tsan', '/ring-stress/barriers')
 SLOTS = ('test-dirty-slots', 'plain', None)
 SLOTS_ASAN = ('test-dirty-slots', 'asan', None)
 SORT = ('test-dirty-sort', 'plain', None)
 PACE = ('test-dirty-pace', 'plain', None)
+
+# For what shows wherever rings are tested
+RINGS = [RING, ORDER, RING_SLOTS, RESET]
 
 R = 'dirty-ring.c'
 S = 'dirty-slots.c'
@@ -37,44 +45,44 @@ CHANCES = {BARRIERS: 3}
 
 MUTANTS = [
     # name, tests that all have to fail, edits
-    ('publish-before-reset', [RING, SCHEDULE], [
+    ('publish-before-reset', [RING, ORDER, RESET, SCHEDULE], [
         (R, PUBLISH, ''),
         (R, 'void dirty_ring_stage_commit(DirtyRingStage *stage)\n{\n',
          'void dirty_ring_stage_commit(DirtyRingStage *stage)\n{\n' +
          '    if (stage->used)\n' + PUBLISH)]),
-    ('publish-nothing', [RING, SCHEDULE], [
+    ('publish-nothing', RINGS + [SCHEDULE], [
         (R, PUBLISH, '')]),
-    ('publish-twice', [RING], [
+    ('publish-twice', RINGS, [
         (R, '    stage->used = 0;\n', '')]),
-    ('skip-an-entry', [RING, SCHEDULE], [
+    ('skip-an-entry', [RING, ORDER, RING_SLOTS, SCHEDULE], [
         (R, '    ring->fetch += count;\n',
          '    ring->fetch += count + (count == 3);\n')]),
-    ('lose-the-last-entry', [RING, SCHEDULE], [
+    ('lose-the-last-entry', RINGS + [SCHEDULE], [
         (R, '    stage->used += count;\n',
          '    stage->used += count - (count > 3);\n')]),
-    ('stop-early', [RING], [
+    ('stop-early', [RING, ORDER, RING_SLOTS], [
         (R, 'ring->fetch, keys, ring->size, &stray)',
          'ring->fetch, keys, ring->size - 1, &stray)')]),
     ('no-bound', [RING], [
         (R, 'count < max;', 'true;')]),
-    ('wrong-wrap', [RING, SCHEDULE], [
+    ('wrong-wrap', RINGS + [SCHEDULE], [
         (R, 'index & (ring->size - 1)', 'index % (ring->size - 1)')]),
-    ('replug-starts-at-0', [RING, SCHEDULE], [
+    ('replug-starts-at-0', RINGS + [SCHEDULE], [
         (R, '    ring->owner = owner;\n',
          '    ring->owner = owner;\n    ring->fetch = 0;\n')]),
     ('detached-is-harvested', [RING], [
         (R, '    ring->gfns = NULL;\n', '')]),
-    ('short-reset-is-fine', [RING, SCHEDULE], [
+    ('short-reset-is-fine', [RESET, SCHEDULE], [
         (R, '    return false;\n', '    return true;\n')]),
-    ('no-reprotect', [RING, SCHEDULE], [
+    ('no-reprotect', [RESET, SCHEDULE], [
         (R, '        stage->ops->reprotect(stage->opaque);\n', '')]),
-    ('reset-for-ever', [RING], [
+    ('reset-for-ever', [RESET], [
         (R, '++idle == RESET_TRIES', 'idle == RESET_TRIES')]),
-    ('forget-unfinished-reset', [RING, SCHEDULE], [
+    ('forget-unfinished-reset', [RESET, SCHEDULE], [
         (R, 'if (!stage->used && !stage->unfinished)', 'if (!stage->used)')]),
-    ('trust-number-after-unfinished', [RING], [
+    ('trust-number-after-unfinished', [RESET], [
         (R, 'ret == left && !stage->unfinished', 'ret == left')]),
-    ('not-marked', [RING, SCHEDULE], [
+    ('not-marked', RINGS + [SCHEDULE], [
         (R, '        gfn_set_harvested(gfn);\n', '')]),
     ('marked-without-release', [BARRIERS], [
         (R, 'qatomic_store_release(&gfn->flags', 'qatomic_set(&gfn->flags')]),
@@ -85,30 +93,30 @@ MUTANTS = [
         (R, '        gfn_set_harvested(gfn);\n', ''),
         (R, '        if (keys) {\n',
          '        gfn_set_harvested(gfn);\n        if (keys) {\n')]),
-    ('holds-off-by-one', [RING], [
+    ('holds-off-by-one', RINGS, [
         (R, 'ring->fetch + n - 1', 'ring->fetch + n')]),
-    ('stage-too-small', [RING_ASAN], [
+    ('stage-too-small', [RING_ASAN, ORDER_ASAN, RING_SLOTS_ASAN], [
         (R, 'stage_reserve(stage, ring->size)',
          'stage_reserve(stage, ring->size - 1)')]),
 
     ('fill-off-by-one', [RING], [
         (R, 'high = middle - 1;', 'high = middle;\n            break;')]),
-    ('look-again', [RING], [
+    ('look-again', [ORDER], [
         (R, '    ring->looked += count;\n', '')]),
-    ('look-behind-harvest', [RING], [
+    ('look-behind-harvest', [ORDER], [
         (R, 'if (ring->looked - ring->fetch > ring->size)', 'if (false)')]),
-    ('look-when-detached', [RING], [
+    ('look-when-detached', [ORDER], [
         (R, '    bool stray;\n\n    if (!ring->gfns) {\n'
          '        return 0;\n', '    bool stray;\n\n'
          '    if (false) {\n')]),
-    ('sorted-not-kept', [RING], [
+    ('sorted-not-kept', [ORDER], [
         (R, '        memcpy(keys, sorted, count * sizeof(*keys));\n', '')]),
-    ('not-written-back', [RING], [
+    ('not-written-back', [ORDER], [
         (R, '    ring_mark(ring, sorted, count);\n',
          '    ring_mark(ring, NULL, count);\n')]),
-    ('sort-what-does-not-fit', [RING], [
+    ('sort-what-does-not-fit', [ORDER], [
         (R, '    if (!stray) {\n', '    {\n')]),
-    ('not-sorted', [RING], [
+    ('not-sorted', [ORDER], [
         (R, '    if (!stray) {\n', '    if (false) {\n')]),
 
     ('sort-few-only', [SORT], [
@@ -135,7 +143,7 @@ MUTANTS = [
     ('words-one-by-one', [SORT], [
         (W, '< before + after)', '< 0)')]),
 
-    ('slots-one-page-too-many', [SLOTS, RING], [
+    ('slots-one-page-too-many', [SLOTS, RING_SLOTS], [
         (S, 'offset >= map->', 'offset > map->')]),
     ('slots-one-space', [SLOTS, SCHEDULE], [
         (S, '    return key >> 16;\n', '    return key >> 17;\n')]),
