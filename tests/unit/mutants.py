@@ -10,7 +10,7 @@ adapt the mutant; do not drop it.
 SOURCES = ['dirty-pace', 'dirty-ring', 'dirty-slots', 'dirty-sort']
 HEADERS = ['dirty-key.h', 'dirty-pace.h', 'dirty-ring.h', 'dirty-slots.h',
            'dirty-sort.h', 'dirty-words.h']
-SUPPORT = ['ring-model', 'ring-recorder', 'dirty-sim', 'pace-sim']
+SUPPORT = ['ring-model', 'ring-recorder', 'dirty-sim', 'pace-sim', 'pace-run']
 
 # What runs against a mutant: (program, how it is built, GTest path or None)
 RING = ('test-dirty-ring', 'plain', None)
@@ -26,9 +26,12 @@ SLOTS = ('test-dirty-slots', 'plain', None)
 SLOTS_ASAN = ('test-dirty-slots', 'asan', None)
 SORT = ('test-dirty-sort', 'plain', None)
 PACE = ('test-dirty-pace', 'plain', None)
+PACE_RINGS = ('test-pace-rings', 'plain', None)
+PACE_HOST = ('test-pace-host', 'plain', None)
 
-# For what shows wherever rings are tested
+# For what shows wherever rings, or rates, are tested
 RINGS = [RING, ORDER, RING_SLOTS, RESET]
+PACES = [PACE, PACE_RINGS, PACE_HOST]
 
 R = 'dirty-ring.c'
 S = 'dirty-slots.c'
@@ -157,21 +160,21 @@ MUTANTS = [
     ('slots-table-end', [SLOTS_ASAN], [
         (S, 'id >= map->as[as].allocated', 'id > map->as[as].allocated')]),
 
-    ('pace-no-reserve', [PACE], [
+    ('pace-no-reserve', PACES, [
         (P, 'return MAX(ring->room - reserve,', 'return MAX(ring->room,')]),
-    ('pace-half-full', [PACE], [
+    ('pace-half-full', PACES, [
         (P, 'return MAX(ring->room - reserve,', 'return MAX(0,')]),
-    ('pace-no-half', [PACE], [
+    ('pace-no-half', PACES, [
         (P, 'MAX(ring->room - reserve, ring->room / 2 + ring_slack(ring))',
          'ring->room - reserve')]),
-    ('pace-lateness-ignored', [PACE], [
+    ('pace-lateness-ignored', [PACE, PACE_HOST], [
         (P, '    max_add(&pace->late, now, late);\n', '')]),
-    ('pace-late-for-ever', [PACE], [
+    ('pace-late-for-ever', [PACE, PACE_HOST], [
         (P, '        max->recent = 0;\n', '')]),
-    ('pace-duration-ignored', [PACE], [
+    ('pace-duration-ignored', PACES, [
         (P, '        max_add(&pace->work, now, (now - begin) * 1000 / used);\n',
          '')]),
-    ('pace-rate-rises-slowly', [PACE], [
+    ('pace-rate-rises-slowly', PACES, [
         (P, 'MAX(rate, decay(ring->rate, dt, PACE_RATE_DECAY))',
          '(rate + 7 * ring->rate) / 8')]),
     ('pace-rate-for-ever', [PACE], [
@@ -181,42 +184,42 @@ MUTANTS = [
     ('pace-no-floor', [PACE], [
         (P, 'return MAX(ring->rate, PACE_RATE_FLOOR);',
          'return MAX(ring->rate, 1);')]),
-    ('pace-no-probe', [PACE], [
+    ('pace-no-probe', [PACE, PACE_RINGS], [
         (P, '    if (ring->probe) {', '    if (false) {')]),
-    ('pace-always-probe', [PACE], [
+    ('pace-always-probe', [PACE, PACE_HOST], [
         (P, '    if (ring->probe) {', '    if (true) {')]),
-    ('pace-no-slack', [PACE], [
+    ('pace-no-slack', [PACE, PACE_HOST], [
         (P, 'ring_target(pace, ring) - ring_slack(ring);',
          'ring_target(pace, ring);')]),
-    ('pace-one-at-a-time', [PACE], [
+    ('pace-one-at-a-time', [PACE_RINGS], [
         (P, 'ring->fill >= ring_target(pace, ring) * 3 / 4;',
          'ring_is_due(pace, ring);')]),
-    ('pace-take-all', [PACE], [
+    ('pace-take-all', [PACE_RINGS], [
         (P, 'ring->fill >= ring_target(pace, ring) * 3 / 4;', 'true;')]),
-    ('pace-first-ring-only', [PACE], [
+    ('pace-first-ring-only', [PACE_RINGS], [
         (P, '        if (mine < sleep) {', '        if (mine < sleep && !i) {')]),
-    ('pace-detached-is-watched', [PACE], [
+    ('pace-detached-is-watched', [PACE_RINGS], [
         (P, '        ring->since = 0;\n    }\n    ring->room',
          '    }\n    ring->room')]),
-    ('pace-standstill-counts', [PACE], [
+    ('pace-standstill-counts', [PACE, PACE_RINGS], [
         (P, '        /* The vCPU stands still: that time does not count. */\n'
          '        pace_ring(pace, i)->since = 0;\n', '')]),
-    ('pace-no-cap', [PACE], [
+    ('pace-no-cap', [PACE_HOST], [
         (P, '    pace->budget -= spent;\n', '')]),
-    ('pace-cap-twice', [PACE], [
+    ('pace-cap-twice', [PACE_HOST], [
         (P, '/ 1000 * DIRTY_PACE_CPU_CAP;', '/ 500 * DIRTY_PACE_CPU_CAP;')]),
-    ('pace-budget-saved-up', [PACE], [
+    ('pace-budget-saved-up', [PACE_HOST], [
         (P, 'MIN(pace->budget + earned, PACE_BUDGET_MAX)',
          'pace->budget + earned')]),
-    ('pace-looks-at-any-price', [PACE], [
+    ('pace-looks-at-any-price', [PACE_HOST], [
         (P, 'if (sleep < pace->look * PACE_LOOK_SLEEP) {', 'if (false) {')]),
-    ('pace-misses-not-counted', [PACE], [
+    ('pace-misses-not-counted', [PACE_RINGS], [
         (P, '    pace->stats.misses++;\n', '')]),
-    ('pace-early-miscounted', [PACE], [
+    ('pace-early-miscounted', [PACE_HOST], [
         (P, 'if (pace->timed && !pace->due)', 'if (pace->timed)')]),
-    ('pace-lead-miscounted', [PACE], [
+    ('pace-lead-miscounted', [PACE_HOST], [
         (P, '    stats->lead_sum += lead;\n', '')]),
-    ('pace-share-since-start', [PACE], [
+    ('pace-share-since-start', [PACE_HOST], [
         (P, 'if (now - pace->slots[pace->slot].when >= PACE_SLOT) {',
          'if (!pace->slots[pace->slot].when) {')]),
 ]
