@@ -48,17 +48,11 @@ static void check_progress(TestVM *vm, const TestBackend *backend,
     *before = now;
 }
 
-static void test_cancel(const void *data)
+static void test_cancel(const TestBackend *backend, TestVM *from)
 {
-    const TestBackend *backend = data;
-    TestVM *from, *to;
-    Progress seen;
+    Progress seen = look(from, backend);
+    TestVM *to;
 
-    if (!vm_kvm_usable()) {
-        return;
-    }
-    from = vm_start(backend->props, 1);
-    seen = look(from, backend);
     for (int i = 0; i < CANCELS; i++) {
         vm_move_start(from, NULL, "exec:cat >/dev/null");
         check_progress(from, backend, &seen);
@@ -74,16 +68,11 @@ static void test_cancel(const void *data)
 }
 
 /* Each destination is the next source. */
-static void test_in_a_row(const void *data)
+static void test_in_a_row(const TestBackend *backend, TestVM *from)
 {
-    const TestBackend *backend = data;
-    TestVM *from, *to;
+    TestVM *to;
     Progress seen;
 
-    if (!vm_kvm_usable()) {
-        return;
-    }
-    from = vm_start(backend->props, 1);
     for (int i = 0; i < MOVES; i++) {
         to = vm_start_incoming(backend->props, "");
         seen = look(from, backend);
@@ -120,7 +109,7 @@ static void test_drop(void)
 {
     size_t differ = 0;
 
-    if (!vm_kvm_usable() || !vm_has_fault("x-dirty-fault-drop")) {
+    if (!vm_kvm_usable_with("x-dirty-fault-drop")) {
         return;
     }
     for (int i = 0; i < 5 && !differ; i++) {
@@ -138,14 +127,8 @@ static void test_drop(void)
 
 void dirty_tracking_add_migration(void)
 {
-    qtest_add_data_func("/dirty-tracking/cancel/ring", &test_backend_ring,
-                        test_cancel);
-    qtest_add_data_func("/dirty-tracking/cancel/log", &test_backend_log,
-                        test_cancel);
-    qtest_add_data_func("/dirty-tracking/in-a-row/ring", &test_backend_ring,
-                        test_in_a_row);
-    qtest_add_data_func("/dirty-tracking/in-a-row/log", &test_backend_log,
-                        test_in_a_row);
+    vm_add_backend_tests("cancel", test_cancel);
+    vm_add_backend_tests("in-a-row", test_in_a_row);
     qtest_add_func("/dirty-tracking/between-backends", test_between_backends);
     qtest_add_func("/dirty-tracking/drop", test_drop);
 }

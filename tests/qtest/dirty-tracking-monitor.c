@@ -249,7 +249,7 @@ static void test_fallback_event(void)
     QTestState *qts;
     QDict *event, *data, *info, *kvm;
 
-    if (!vm_kvm_usable() || !vm_has_fault("x-dirty-fault-no-ring")) {
+    if (!vm_kvm_usable_with("x-dirty-fault-no-ring")) {
         return;
     }
     qts = qtest_init("-machine q35 -nodefaults -S -accel kvm,"
@@ -277,7 +277,7 @@ static void test_full_event(void)
     QDict *event, *data;
     TestVM *vm;
 
-    if (!vm_kvm_usable() || !vm_has_fault("x-dirty-fault-no-reaper") ||
+    if (!vm_kvm_usable_with("x-dirty-fault-no-reaper") ||
         !vm_has_fault("x-dirty-fault-no-features")) {
         return;
     }

@@ -28,6 +28,8 @@ typedef struct Accepted {
     const char *reason;
     /* What a warning must contain; NULL: there is none */
     const char *warning;
+    /* Which of the faults for tests it needs; NULL: none */
+    const char *fault;
 } Accepted;
 
 static const Accepted accepted[] = {
@@ -51,7 +53,8 @@ static const Accepted accepted[] = {
 
 static const Accepted fallback = {
     "fallback/auto", ",dirty-ring-size=4096,x-dirty-fault-no-ring=on", "auto",
-    0, "KVM_CAP_DIRTY_LOG_RING is not offered", "KVM_CAP_DIRTY_LOG_RING"
+    0, "KVM_CAP_DIRTY_LOG_RING is not offered", "KVM_CAP_DIRTY_LOG_RING",
+    "x-dirty-fault-no-ring"
 };
 
 /* Properties that are refused; @words is what the one line must contain */
@@ -59,6 +62,7 @@ typedef struct Refused {
     const char *name;
     const char *props;
     const char *words[5];
+    const char *fault;
 } Refused;
 
 #define SIZE_RANGE "1024", "65536"
@@ -103,17 +107,15 @@ static const Refused refused[] = {
     { "mode/number", ",dirty-tracking=1", { "dirty-tracking=1", MODES } },
 };
 
-static const Refused refused_fallback = {
-    "fallback/ring",
-    ",dirty-tracking=ring,dirty-ring-size=4096,x-dirty-fault-no-ring=on",
-    { "dirty-tracking=ring", "KVM_CAP_DIRTY_LOG_RING", "auto", "log" }
-};
-
-static const Refused refused_wp_all = {
-    "fallback/wp-all",
-    ",dirty-tracking=wp-all,x-dirty-fault-no-features=on",
-    { "dirty-tracking=wp-all", "KVM_CAP_X86_WRITE_PROTECT_ALL_MEM", "auto",
-      "ring", "log" }
+static const Refused refused_fallback[] = {
+    { "fallback/ring",
+      ",dirty-tracking=ring,dirty-ring-size=4096,x-dirty-fault-no-ring=on",
+      { "dirty-tracking=ring", "KVM_CAP_DIRTY_LOG_RING", "auto", "log" },
+      "x-dirty-fault-no-ring" },
+    { "fallback/wp-all", ",dirty-tracking=wp-all,x-dirty-fault-no-features=on",
+      { "dirty-tracking=wp-all", "KVM_CAP_X86_WRITE_PROTECT_ALL_MEM", "auto",
+        "ring", "log" },
+      "x-dirty-fault-no-features" },
 };
 
 /* Without a ring auto takes what this kernel has, and says so. */
@@ -159,15 +161,10 @@ static void check_accepted(const Accepted *want)
 
 static void test_accepted(const void *data)
 {
-    if (vm_kvm_usable()) {
-        check_accepted(data);
-    }
-}
+    const Accepted *want = data;
 
-static void test_fallback_auto(void)
-{
-    if (vm_kvm_usable() && vm_has_fault("x-dirty-fault-no-ring")) {
-        check_accepted(&fallback);
+    if (vm_kvm_usable_with(want->fault)) {
+        check_accepted(want);
     }
 }
 
@@ -248,22 +245,10 @@ static void check_refused(const Refused *want)
 
 static void test_refused(const void *data)
 {
-    if (vm_kvm_usable()) {
-        check_refused(data);
-    }
-}
+    const Refused *want = data;
 
-static void test_fallback_ring(void)
-{
-    if (vm_kvm_usable() && vm_has_fault("x-dirty-fault-no-ring")) {
-        check_refused(&refused_fallback);
-    }
-}
-
-static void test_fallback_wp_all(void)
-{
-    if (vm_kvm_usable() && vm_has_fault("x-dirty-fault-no-features")) {
-        check_refused(&refused_wp_all);
+    if (vm_kvm_usable_with(want->fault)) {
+        check_refused(want);
     }
 }
 
@@ -334,23 +319,28 @@ out:
     qtest_quit(qts);
 }
 
+/* @group: what comes before the name, with a slash; or "" */
+static void add(const char *group, const char *name, const void *want,
+                void (*test)(const void *want))
+{
+    g_autofree char *path = g_strdup_printf("/dirty-tracking/%s%s", group,
+                                            name);
+
+    qtest_add_data_func(path, want, test);
+}
+
 void dirty_tracking_add_options(void)
 {
     qtest_add_func("/dirty-tracking/properties", test_properties);
     for (int i = 0; i < ARRAY_SIZE(accepted); i++) {
-        g_autofree char *path = g_strdup_printf("/dirty-tracking/options/%s",
-                                                accepted[i].name);
-
-        qtest_add_data_func(path, &accepted[i], test_accepted);
+        add("options/", accepted[i].name, &accepted[i], test_accepted);
     }
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {
-        g_autofree char *path = g_strdup_printf("/dirty-tracking/errors/%s",
-                                                refused[i].name);
-
-        qtest_add_data_func(path, &refused[i], test_refused);
+        add("errors/", refused[i].name, &refused[i], test_refused);
     }
-    qtest_add_func("/dirty-tracking/fallback/auto", test_fallback_auto);
-    qtest_add_func("/dirty-tracking/fallback/ring", test_fallback_ring);
-    qtest_add_func("/dirty-tracking/fallback/wp-all", test_fallback_wp_all);
+    add("", fallback.name, &fallback, test_accepted);
+    for (int i = 0; i < ARRAY_SIZE(refused_fallback); i++) {
+        add("", refused_fallback[i].name, &refused_fallback[i], test_refused);
+    }
     qtest_add_func("/dirty-tracking/slot-size", test_slot_size);
 }

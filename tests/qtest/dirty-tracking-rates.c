@@ -53,17 +53,10 @@ static void check_wrong_mode(TestVM *vm, const char *mode)
     qobject_unref(err);
 }
 
-static void test_rate(const void *data)
+static void test_rate(const TestBackend *backend, TestVM *vm)
 {
-    const TestBackend *backend = data;
     uint64_t before = 0;
     QDict *answer;
-    TestVM *vm;
-
-    if (!vm_kvm_usable()) {
-        return;
-    }
-    vm = vm_start(backend->props, 1);
 
     /* Measured twice: logging starts, stops, and starts again. */
     for (int i = 0; i < 2; i++) {
@@ -224,10 +217,7 @@ static void test_limit_needs_ring(void)
 void dirty_tracking_add_rates(void)
 {
     qtest_add_func("/dirty-tracking/idle/ring", test_idle);
-    qtest_add_data_func("/dirty-tracking/dirty-rate/ring", &test_backend_ring,
-                        test_rate);
-    qtest_add_data_func("/dirty-tracking/dirty-rate/log", &test_backend_log,
-                        test_rate);
+    vm_add_backend_tests("dirty-rate", test_rate);
     qtest_add_func("/dirty-tracking/ring-full", test_ring_full);
     qtest_add_func("/dirty-tracking/dirty-limit/ring", test_limit);
     qtest_add_func("/dirty-tracking/dirty-limit/log", test_limit_needs_ring);

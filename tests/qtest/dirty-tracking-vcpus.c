@@ -86,15 +86,9 @@ static void check_rate(TestVM *vm, const TestBackend *backend, int cpu)
     qobject_unref(answer);
 }
 
-static void test_plug(const void *data)
+static void test_plug(const TestBackend *backend, TestVM *from)
 {
-    const TestBackend *backend = data;
-    TestVM *from, *to;
-
-    if (!vm_kvm_usable()) {
-        return;
-    }
-    from = vm_start(backend->props, 1);
+    TestVM *to;
 
     /* One while nothing is logged, one while all is. */
     cpu_plug(from, 1);
@@ -121,15 +115,9 @@ static void test_plug(const void *data)
  * KVM keeps a vCPU that is unplugged, and its ring with it: the next one with
  * this ID finds the ring's indices where they were.
  */
-static void test_replug(const void *data)
+static void test_replug(const TestBackend *backend, TestVM *from)
 {
-    const TestBackend *backend = data;
-    TestVM *from, *to;
-
-    if (!vm_kvm_usable()) {
-        return;
-    }
-    from = vm_start(backend->props, 1);
+    TestVM *to;
 
     for (int i = 0; i < 3; i++) {
         cpu_plug(from, 1);
@@ -161,15 +149,10 @@ static void test_replug(const void *data)
  * request in the middle of a migration, but the guest may take its time to
  * comply with an earlier one.
  */
-static void test_eject_late(const void *data)
+static void test_eject_late(const TestBackend *backend, TestVM *from)
 {
-    const TestBackend *backend = data;
-    TestVM *from, *to;
+    TestVM *to;
 
-    if (!vm_kvm_usable()) {
-        return;
-    }
-    from = vm_start(backend->props, 1);
     cpu_plug(from, 1);
     cpu_run(from, 1);
     cpu_request_unplug(from, 1);
@@ -183,16 +166,7 @@ static void test_eject_late(const void *data)
 
 void dirty_tracking_add_vcpus(void)
 {
-    qtest_add_data_func("/dirty-tracking/plug/ring", &test_backend_ring,
-                        test_plug);
-    qtest_add_data_func("/dirty-tracking/plug/log", &test_backend_log,
-                        test_plug);
-    qtest_add_data_func("/dirty-tracking/replug/ring", &test_backend_ring,
-                        test_replug);
-    qtest_add_data_func("/dirty-tracking/replug/log", &test_backend_log,
-                        test_replug);
-    qtest_add_data_func("/dirty-tracking/eject-late/ring",
-                        &test_backend_ring, test_eject_late);
-    qtest_add_data_func("/dirty-tracking/eject-late/log",
-                        &test_backend_log, test_eject_late);
+    vm_add_backend_tests("plug", test_plug);
+    vm_add_backend_tests("replug", test_replug);
+    vm_add_backend_tests("eject-late", test_eject_late);
 }

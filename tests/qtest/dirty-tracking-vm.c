@@ -108,6 +108,11 @@ bool vm_has_fault(const char *name)
     return found;
 }
 
+bool vm_kvm_usable_with(const char *fault)
+{
+    return vm_kvm_usable() && (!fault || vm_has_fault(fault));
+}
+
 static TestVM *start(const char *props, const char *more)
 {
     static int serial;
@@ -148,6 +153,37 @@ TestVM *vm_start_incoming(const char *props, const char *more)
                                            more);
 
     return start(props, all);
+}
+
+typedef struct BackendTest {
+    const TestBackend *backend;
+    void (*run)(const TestBackend *backend, TestVM *vm);
+} BackendTest;
+
+static void run_backend_test(const void *data)
+{
+    const BackendTest *test = data;
+
+    if (vm_kvm_usable()) {
+        test->run(test->backend, vm_start(test->backend->props, 1));
+    }
+}
+
+void vm_add_backend_tests(const char *name,
+                          void (*test)(const TestBackend *backend, TestVM *vm))
+{
+    static const TestBackend * const backends[] = {
+        &test_backend_ring, &test_backend_log,
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(backends); i++) {
+        g_autofree char *path = g_strdup_printf("/dirty-tracking/%s/%s", name,
+                                                backends[i]->name);
+        BackendTest *data = g_new(BackendTest, 1);
+
+        *data = (BackendTest) { .backend = backends[i], .run = test };
+        qtest_add_data_func_full(path, data, run_backend_test, g_free);
+    }
 }
 
 void vm_quit(TestVM *vm)

@@ -50,6 +50,9 @@ bool vm_kvm_usable(void);
  */
 bool vm_has_fault(const char *name);
 
+/* The same, and whether this QEMU has @fault, if not NULL */
+bool vm_kvm_usable_with(const char *fault);
+
 /**
  * vm_start: start the guest under KVM and wait until it writes memory
  * @props: properties of the accelerator, "" for none
@@ -62,6 +65,15 @@ TestVM *vm_start(const char *props, int smp);
  * @more: what else its command line needs, "" for nothing
  */
 TestVM *vm_start_incoming(const char *props, const char *more);
+
+/**
+ * vm_add_backend_tests: add a test that runs once for each backend
+ * @name: /dirty-tracking/@name/ring and so on are what they are called
+ * @test: starts with a guest under KVM, which has one vCPU; not called where
+ *        guests cannot run
+ */
+void vm_add_backend_tests(const char *name,
+                          void (*test)(const TestBackend *backend, TestVM *vm));
 
 /* Quit QEMU, which must have been in good health. */
 void vm_quit(TestVM *vm);

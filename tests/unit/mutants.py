@@ -10,17 +10,28 @@ adapt the mutant; do not drop it.
 ROOMS = 'accel/kvm/dirty/'
 SOURCES = [ROOMS + name for name in ('ring/pace', 'ring/ring', 'ring/sort',
                                      'slots')]
-SUPPORT = ['ring-model', 'dirty-sim', 'pace-sim']
+SUPPORT = ['ring-model', 'ring-recorder', 'dirty-sim', 'pace-sim', 'pace-run']
 
 # What runs against a mutant: (program, how it is built, GTest path or None)
 RING = ('test-dirty-ring', 'plain', None)
+ORDER = ('test-ring-order', 'plain', None)
+RING_SLOTS = ('test-ring-slots', 'plain', None)
+RESET = ('test-ring-reset', 'plain', None)
 RING_ASAN = ('test-dirty-ring', 'asan', None)
+ORDER_ASAN = ('test-ring-order', 'asan', None)
+RING_SLOTS_ASAN = ('test-ring-slots', 'asan', None)
 SCHEDULE = ('test-ring-schedule', 'plain', '/ring-schedule/fixed')
 BARRIERS = ('test-ring-stress', 'tsan', '/ring-stress/barriers')
 SLOTS = ('test-dirty-slots', 'plain', None)
 SLOTS_ASAN = ('test-dirty-slots', 'asan', None)
 SORT = ('test-dirty-sort', 'plain', None)
 PACE = ('test-dirty-pace', 'plain', None)
+PACE_RINGS = ('test-pace-rings', 'plain', None)
+PACE_HOST = ('test-pace-host', 'plain', None)
+
+# For what shows wherever rings, or rates, are tested
+RINGS = [RING, ORDER, RING_SLOTS, RESET]
+PACES = [PACE, PACE_RINGS, PACE_HOST]
 
 R = ROOMS + 'ring/ring.c'
 S = ROOMS + 'slots.c'
@@ -37,44 +48,44 @@ CHANCES = {BARRIERS: 3}
 
 MUTANTS = [
     # name, tests that all have to fail, edits
-    ('publish-before-reset', [RING, SCHEDULE], [
+    ('publish-before-reset', [RING, ORDER, RESET, SCHEDULE], [
         (R, PUBLISH, ''),
         (R, 'void dirty_ring_stage_commit(DirtyRingStage *stage)\n{\n',
          'void dirty_ring_stage_commit(DirtyRingStage *stage)\n{\n' +
          '    if (stage->used)\n' + PUBLISH)]),
-    ('publish-nothing', [RING, SCHEDULE], [
+    ('publish-nothing', RINGS + [SCHEDULE], [
         (R, PUBLISH, '')]),
-    ('publish-twice', [RING], [
+    ('publish-twice', RINGS, [
         (R, '    stage->used = 0;\n', '')]),
-    ('skip-an-entry', [RING, SCHEDULE], [
+    ('skip-an-entry', [RING, ORDER, RING_SLOTS, SCHEDULE], [
         (R, '    ring->fetch += count;\n',
          '    ring->fetch += count + (count == 3);\n')]),
-    ('lose-the-last-entry', [RING, SCHEDULE], [
+    ('lose-the-last-entry', RINGS + [SCHEDULE], [
         (R, '    stage->used += count;\n',
          '    stage->used += count - (count > 3);\n')]),
-    ('stop-early', [RING], [
+    ('stop-early', [RING, ORDER, RING_SLOTS], [
         (R, 'ring->fetch, keys, ring->size, &stray)',
          'ring->fetch, keys, ring->size - 1, &stray)')]),
     ('no-bound', [RING], [
         (R, 'count < max;', 'true;')]),
-    ('wrong-wrap', [RING, SCHEDULE], [
+    ('wrong-wrap', RINGS + [SCHEDULE], [
         (R, 'index & (ring->size - 1)', 'index % (ring->size - 1)')]),
-    ('replug-starts-at-0', [RING, SCHEDULE], [
+    ('replug-starts-at-0', RINGS + [SCHEDULE], [
         (R, '    ring->owner = owner;\n',
          '    ring->owner = owner;\n    ring->fetch = 0;\n')]),
     ('detached-is-harvested', [RING], [
         (R, '    ring->gfns = NULL;\n', '')]),
-    ('short-reset-is-fine', [RING, SCHEDULE], [
+    ('short-reset-is-fine', [RESET, SCHEDULE], [
         (R, '    return false;\n', '    return true;\n')]),
-    ('no-reprotect', [RING, SCHEDULE], [
+    ('no-reprotect', [RESET, SCHEDULE], [
         (R, '        stage->ops->reprotect(stage->opaque);\n', '')]),
-    ('reset-for-ever', [RING], [
+    ('reset-for-ever', [RESET], [
         (R, '++idle == RESET_TRIES', 'idle == RESET_TRIES')]),
-    ('forget-unfinished-reset', [RING, SCHEDULE], [
+    ('forget-unfinished-reset', [RESET, SCHEDULE], [
         (R, 'if (!stage->used && !stage->unfinished)', 'if (!stage->used)')]),
-    ('trust-number-after-unfinished', [RING], [
+    ('trust-number-after-unfinished', [RESET], [
         (R, 'ret == left && !stage->unfinished', 'ret == left')]),
-    ('not-marked', [RING, SCHEDULE], [
+    ('not-marked', RINGS + [SCHEDULE], [
         (R, '        gfn_set_harvested(gfn);\n', '')]),
     ('marked-without-release', [BARRIERS], [
         (R, 'qatomic_store_release(&gfn->flags', 'qatomic_set(&gfn->flags')]),
@@ -85,30 +96,30 @@ MUTANTS = [
         (R, '        gfn_set_harvested(gfn);\n', ''),
         (R, '        if (keys) {\n',
          '        gfn_set_harvested(gfn);\n        if (keys) {\n')]),
-    ('holds-off-by-one', [RING], [
+    ('holds-off-by-one', RINGS, [
         (R, 'ring->fetch + n - 1', 'ring->fetch + n')]),
-    ('stage-too-small', [RING_ASAN], [
+    ('stage-too-small', [RING_ASAN, ORDER_ASAN, RING_SLOTS_ASAN], [
         (R, 'stage_reserve(stage, ring->size)',
          'stage_reserve(stage, ring->size - 1)')]),
 
     ('fill-off-by-one', [RING], [
         (R, 'high = middle - 1;', 'high = middle;\n            break;')]),
-    ('look-again', [RING], [
+    ('look-again', [ORDER], [
         (R, '    ring->looked += count;\n', '')]),
-    ('look-behind-harvest', [RING], [
+    ('look-behind-harvest', [ORDER], [
         (R, 'if (ring->looked - ring->fetch > ring->size)', 'if (false)')]),
-    ('look-when-detached', [RING], [
+    ('look-when-detached', [ORDER], [
         (R, '    bool stray;\n\n    if (!ring->gfns) {\n'
          '        return 0;\n', '    bool stray;\n\n'
          '    if (false) {\n')]),
-    ('sorted-not-kept', [RING], [
+    ('sorted-not-kept', [ORDER], [
         (R, '        memcpy(keys, sorted, count * sizeof(*keys));\n', '')]),
-    ('not-written-back', [RING], [
+    ('not-written-back', [ORDER], [
         (R, '    ring_mark(ring, sorted, count);\n',
          '    ring_mark(ring, NULL, count);\n')]),
-    ('sort-what-does-not-fit', [RING], [
+    ('sort-what-does-not-fit', [ORDER], [
         (R, '    if (!stray) {\n', '    {\n')]),
-    ('not-sorted', [RING], [
+    ('not-sorted', [ORDER], [
         (R, '    if (!stray) {\n', '    if (false) {\n')]),
 
     ('sort-few-only', [SORT], [
@@ -135,7 +146,7 @@ MUTANTS = [
     ('words-one-by-one', [SORT], [
         (W, '< before + after)', '< 0)')]),
 
-    ('slots-one-page-too-many', [SLOTS, RING], [
+    ('slots-one-page-too-many', [SLOTS, RING_SLOTS], [
         (S, 'offset >= map->', 'offset > map->')]),
     ('slots-one-space', [SLOTS, SCHEDULE], [
         (S, '    return key >> 16;\n', '    return key >> 17;\n')]),
@@ -149,21 +160,21 @@ MUTANTS = [
     ('slots-table-end', [SLOTS_ASAN], [
         (S, 'id >= map->as[as].allocated', 'id > map->as[as].allocated')]),
 
-    ('pace-no-reserve', [PACE], [
+    ('pace-no-reserve', PACES, [
         (P, 'return MAX(ring->room - reserve,', 'return MAX(ring->room,')]),
-    ('pace-half-full', [PACE], [
+    ('pace-half-full', PACES, [
         (P, 'return MAX(ring->room - reserve,', 'return MAX(0,')]),
-    ('pace-no-half', [PACE], [
+    ('pace-no-half', PACES, [
         (P, 'MAX(ring->room - reserve, ring->room / 2 + ring_slack(ring))',
          'ring->room - reserve')]),
-    ('pace-lateness-ignored', [PACE], [
+    ('pace-lateness-ignored', [PACE, PACE_HOST], [
         (P, '    max_add(&pace->late, now, late);\n', '')]),
-    ('pace-late-for-ever', [PACE], [
+    ('pace-late-for-ever', [PACE, PACE_HOST], [
         (P, '        max->recent = 0;\n', '')]),
-    ('pace-duration-ignored', [PACE], [
+    ('pace-duration-ignored', PACES, [
         (P, '        max_add(&pace->work, now, (now - begin) * 1000 / used);\n',
          '')]),
-    ('pace-rate-rises-slowly', [PACE], [
+    ('pace-rate-rises-slowly', PACES, [
         (P, 'MAX(rate, decay(ring->rate, dt, PACE_RATE_DECAY))',
          '(rate + 7 * ring->rate) / 8')]),
     ('pace-rate-for-ever', [PACE], [
@@ -173,42 +184,42 @@ MUTANTS = [
     ('pace-no-floor', [PACE], [
         (P, 'return MAX(ring->rate, PACE_RATE_FLOOR);',
          'return MAX(ring->rate, 1);')]),
-    ('pace-no-probe', [PACE], [
+    ('pace-no-probe', [PACE, PACE_RINGS], [
         (P, '    if (ring->probe) {', '    if (false) {')]),
-    ('pace-always-probe', [PACE], [
+    ('pace-always-probe', [PACE, PACE_HOST], [
         (P, '    if (ring->probe) {', '    if (true) {')]),
-    ('pace-no-slack', [PACE], [
+    ('pace-no-slack', [PACE, PACE_HOST], [
         (P, 'ring_target(pace, ring) - ring_slack(ring);',
          'ring_target(pace, ring);')]),
-    ('pace-one-at-a-time', [PACE], [
+    ('pace-one-at-a-time', [PACE_RINGS], [
         (P, 'ring->fill >= ring_target(pace, ring) * 3 / 4;',
          'ring_is_due(pace, ring);')]),
-    ('pace-take-all', [PACE], [
+    ('pace-take-all', [PACE_RINGS], [
         (P, 'ring->fill >= ring_target(pace, ring) * 3 / 4;', 'true;')]),
-    ('pace-first-ring-only', [PACE], [
+    ('pace-first-ring-only', [PACE_RINGS], [
         (P, '        if (mine < sleep) {', '        if (mine < sleep && !i) {')]),
-    ('pace-detached-is-watched', [PACE], [
+    ('pace-detached-is-watched', [PACE_RINGS], [
         (P, '        ring->since = 0;\n    }\n    ring->room',
          '    }\n    ring->room')]),
-    ('pace-standstill-counts', [PACE], [
+    ('pace-standstill-counts', [PACE, PACE_RINGS], [
         (P, '        /* The vCPU stands still: that time does not count. */\n'
          '        pace_ring(pace, i)->since = 0;\n', '')]),
-    ('pace-no-cap', [PACE], [
+    ('pace-no-cap', [PACE_HOST], [
         (P, '    pace->budget -= spent;\n', '')]),
-    ('pace-cap-twice', [PACE], [
+    ('pace-cap-twice', [PACE_HOST], [
         (P, '/ 1000 * DIRTY_PACE_CPU_CAP;', '/ 500 * DIRTY_PACE_CPU_CAP;')]),
-    ('pace-budget-saved-up', [PACE], [
+    ('pace-budget-saved-up', [PACE_HOST], [
         (P, 'MIN(pace->budget + earned, PACE_BUDGET_MAX)',
          'pace->budget + earned')]),
-    ('pace-looks-at-any-price', [PACE], [
+    ('pace-looks-at-any-price', [PACE_HOST], [
         (P, 'if (sleep < pace->look * PACE_LOOK_SLEEP) {', 'if (false) {')]),
-    ('pace-misses-not-counted', [PACE], [
+    ('pace-misses-not-counted', [PACE_RINGS], [
         (P, '    pace->stats.misses++;\n', '')]),
-    ('pace-early-miscounted', [PACE], [
+    ('pace-early-miscounted', [PACE_HOST], [
         (P, 'if (pace->timed && !pace->due)', 'if (pace->timed)')]),
-    ('pace-lead-miscounted', [PACE], [
+    ('pace-lead-miscounted', [PACE_HOST], [
         (P, '    stats->lead_sum += lead;\n', '')]),
-    ('pace-share-since-start', [PACE], [
+    ('pace-share-since-start', [PACE_HOST], [
         (P, 'if (now - pace->slots[pace->slot].when >= PACE_SLOT) {',
          'if (!pace->slots[pace->slot].when) {')]),
 ]

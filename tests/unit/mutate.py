@@ -71,6 +71,13 @@ class Builder:
                  self.cflags + ['-c', source, '-o', out])
         return out
 
+    def object(self, source, variant, out_dir):
+        """Compile, but once: a mutant is linked to several programs."""
+        key = source, variant, out_dir
+        if key not in self.objects:
+            self.objects[key] = self.compile(*key)
+        return self.objects[key]
+
     def prepare(self, programs):
         """Compile what no mutant changes."""
         jobs = set()
@@ -79,21 +86,21 @@ class Builder:
             jobs |= {(source, variant) for source in [own] + self.support}
 
         def job(key):
-            return key, self.compile(key[0], key[1], self.work)
+            return self.object(*key, self.work)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            self.objects = dict(pool.map(job, sorted(jobs)))
+            list(pool.map(job, sorted(jobs)))
 
     def link(self, program, variant, source_dir, headers=False):
         """With HEADERS, those in SOURCE_DIR are not as the program knows."""
         out = os.path.join(source_dir, f'{program}-{variant}')
         own = os.path.join(self.args.tests, program + '.c')
-        objects = [self.compile(source, variant, source_dir) if headers
-                   else self.objects[source, variant]
+        objects = [self.object(source, variant,
+                               source_dir if headers else self.work)
                    for source in [own] + self.support]
         for name in self.mutants.SOURCES:
-            objects.append(self.compile(os.path.join(source_dir, name + '.c'),
-                                        variant, source_dir))
+            objects.append(self.object(os.path.join(source_dir, name + '.c'),
+                                       variant, source_dir))
         self.run(self.args.cc + SANITIZE[variant] + objects + ['-o', out] +
                  self.libs + ['-pthread', '-lm'])
         return out

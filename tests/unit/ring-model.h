@@ -28,6 +28,9 @@
 /* How struct kvm_dirty_gfn names slot @id of address space @as. */
 #define RING_MODEL_KEY(as, id) ((uint32_t)(as) << 16 | (id))
 
+/* To start at the last few indices before they wrap */
+#define RING_MODEL_BEFORE_WRAP (UINT32_MAX - 3)
+
 typedef struct RingModel RingModel;
 
 /* How a call of ring_model_reset() goes wrong; all zero but @limit: it works */

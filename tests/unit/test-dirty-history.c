@@ -13,45 +13,57 @@
 #define MS INT64_C(1000000)
 #define SEC INT64_C(1000000000)
 
-/* Let a count grow by @rate a second, seen each @step ns. */
-static int64_t grow(DirtyHistory *h, int64_t from, int64_t to, int64_t step,
-                    uint64_t *count, uint64_t rate)
+/* A count that has grown until now */
+typedef struct Grown {
+    DirtyHistory history;
+    uint64_t count;
+    int64_t now;
+} Grown;
+
+/* For @ns by @rate a second, seen each @step ns */
+static void grow(Grown *g, int64_t ns, int64_t step, uint64_t rate)
 {
-    for (; from < to; from += step) {
-        dirty_history_see(h, from, *count);
-        *count += rate * step / SEC;
+    int64_t end = g->now + ns;
+
+    for (; g->now < end; g->now += step) {
+        dirty_history_see(&g->history, g->now, g->count);
+        g->count += rate * step / SEC;
     }
-    return from;
+}
+
+/* The history starts at @count, and that much has happened since. */
+static Grown grown(uint64_t count, int64_t ns, int64_t step, uint64_t rate)
+{
+    Grown g = { .count = count };
+
+    dirty_history_start(&g.history, g.now, g.count);
+    grow(&g, ns, step, rate);
+    return g;
+}
+
+static uint64_t rate_of(const Grown *g, int64_t span)
+{
+    return dirty_history_rate(&g->history, g->now, g->count, span);
 }
 
 static void test_steady(void)
 {
-    DirtyHistory h = {};
-    uint64_t count = 1000;
-    int64_t now;
+    Grown g = grown(1000, 30 * SEC, 7 * MS, 1000000);
 
-    dirty_history_start(&h, 0, count);
-    now = grow(&h, 0, 30 * SEC, 7 * MS, &count, 1000000);
-    g_assert_cmpint(dirty_history_rate(&h, now, count, SEC), ==, 1000000);
-    g_assert_cmpint(dirty_history_rate(&h, now, count, 10 * SEC), ==, 1000000);
+    g_assert_cmpint(rate_of(&g, SEC), ==, 1000000);
+    g_assert_cmpint(rate_of(&g, 10 * SEC), ==, 1000000);
 }
 
 static void test_two_spans(void)
 {
-    DirtyHistory h = {};
-    uint64_t count = 0, one, ten;
-    int64_t now;
+    Grown g = grown(0, 20 * SEC, 10 * MS, 1000);
 
-    dirty_history_start(&h, 0, count);
-    now = grow(&h, 0, 20 * SEC, 10 * MS, &count, 1000);
-    now = grow(&h, now, now + SEC, 10 * MS, &count, 11000);
-    one = dirty_history_rate(&h, now, count, SEC);
-    ten = dirty_history_rate(&h, now, count, 10 * SEC);
+    grow(&g, SEC, 10 * MS, 11000);
     /* A moment more than a second is looked at. */
-    g_assert_cmpint(one, >, 10000);
-    g_assert_cmpint(one, <=, 11000);
-    g_assert_cmpint(ten, >=, 1900);
-    g_assert_cmpint(ten, <=, 2100);
+    g_assert_cmpint(rate_of(&g, SEC), >, 10000);
+    g_assert_cmpint(rate_of(&g, SEC), <=, 11000);
+    g_assert_cmpint(rate_of(&g, 10 * SEC), >=, 1900);
+    g_assert_cmpint(rate_of(&g, 10 * SEC), <=, 2100);
 }
 
 /* Nobody looked for longer than the span. */
@@ -81,15 +93,12 @@ static void test_young(void)
 
 static void test_restart(void)
 {
-    DirtyHistory h = {};
-    uint64_t count = 0;
-    int64_t now;
+    Grown g = grown(0, 20 * SEC, 10 * MS, 100000);
 
-    dirty_history_start(&h, 0, count);
-    now = grow(&h, 0, 20 * SEC, 10 * MS, &count, 100000);
-    dirty_history_start(&h, now, count);
-    g_assert_cmpint(dirty_history_rate(&h, now + SEC, count + 7, 10 * SEC), ==,
-                    7);
+    dirty_history_start(&g.history, g.now, g.count);
+    g.now += SEC;
+    g.count += 7;
+    g_assert_cmpint(rate_of(&g, 10 * SEC), ==, 7);
 }
 
 static void test_vcpu_counts(void)

@@ -38,6 +38,13 @@ static void assert_slot(const DirtySlots *map, uint32_t key, uint64_t ram_addr,
     }
 }
 
+static void set_and_find(DirtySlots *map, uint32_t key, uint64_t ram_addr,
+                         uint64_t npages)
+{
+    set(map, key, ram_addr, npages);
+    assert_slot(map, key, ram_addr, npages);
+}
+
 static void test_empty(void)
 {
     DirtySlots map = { 0 };
@@ -59,13 +66,10 @@ static void test_set(void)
     assert_slot(&map, KEY(0, 2), 0, 0);
 
     /* changed, removed, back */
-    set(&map, KEY(0, 0), 0x300000, 7);
-    assert_slot(&map, KEY(0, 0), 0x300000, 7);
-    set(&map, KEY(0, 0), 0, 0);
-    assert_slot(&map, KEY(0, 0), 0, 0);
+    set_and_find(&map, KEY(0, 0), 0x300000, 7);
+    set_and_find(&map, KEY(0, 0), 0, 0);
     assert_slot(&map, KEY(0, 1), 0x200000, 1ULL << 40);
-    set(&map, KEY(0, 0), 0x400000, 9);
-    assert_slot(&map, KEY(0, 0), 0x400000, 9);
+    set_and_find(&map, KEY(0, 0), 0x400000, 9);
     dirty_slots_destroy(&map);
 }
 
@@ -107,8 +111,7 @@ static void test_spaces(void)
     set(&map, KEY(1, 3), 0x1000, 10);
     assert_slot(&map, KEY(0, 3), 0, 0);
     assert_slot(&map, KEY(1, 3), 0x1000, 10);
-    set(&map, KEY(0, 3), 0x2000, 20);
-    assert_slot(&map, KEY(0, 3), 0x2000, 20);
+    set_and_find(&map, KEY(0, 3), 0x2000, 20);
     assert_slot(&map, KEY(1, 3), 0x1000, 10);
     set(&map, KEY(0, 3), 0, 0);
     assert_slot(&map, KEY(1, 3), 0x1000, 10);
@@ -123,11 +126,9 @@ static void test_remove_unknown(void)
 {
     DirtySlots map = { 0 };
 
-    set(&map, KEY(0, 40), 0, 0);
-    assert_slot(&map, KEY(0, 40), 0, 0);
+    set_and_find(&map, KEY(0, 40), 0, 0);
     assert_slot(&map, KEY(0, 39), 0, 0);
-    set(&map, KEY(0, 1), 0x1000, 1);
-    assert_slot(&map, KEY(0, 1), 0x1000, 1);
+    set_and_find(&map, KEY(0, 1), 0x1000, 1);
     dirty_slots_destroy(&map);
 }
 

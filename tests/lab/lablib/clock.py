@@ -15,5 +15,5 @@ def tsc_khz(icount=False):
     """What L1, and its guests, see: a busy machine's calibration is not to be trusted."""
     if icount:
         return ICOUNT_KHZ
-    program = build.static('tsc-khz', paths.LAB_SRC / 'l1' / 'tsc-khz.c')
+    program = build.static('tsc-khz', [paths.LAB_SRC / 'l1' / 'tsc-khz.c'])
     return int(subprocess.run([program], stdout=subprocess.PIPE, check=True).stdout)

@@ -8,15 +8,18 @@ from . import paths
 from .errors import LabError
 
 
-def static(name, source, extra=()):
-    """The program, rebuilt if its source is newer."""
+def static(name, sources, extra=()):
+    """The program, rebuilt if one of its sources, or of their headers, is newer."""
     out = paths.LAB / 'bin' / name
-    if out.exists() and out.stat().st_mtime > source.stat().st_mtime:
+    headers = [header for directory in {source.parent for source in sources}
+               for header in directory.glob('*.h')]
+    newest = max(file.stat().st_mtime for file in [*sources, *headers])
+    if out.exists() and out.stat().st_mtime > newest:
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
     new = out.with_suffix('.new')
     command = [os.environ.get('CC', 'cc'), '-O2', '-g', '-Wall', '-Wextra', '-static',
-               '-o', str(new), str(source), *extra]
+               '-o', str(new), *map(str, sources), *extra]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise LabError(f'{" ".join(command)} failed:\n{done.stderr}')

@@ -21,7 +21,7 @@ def tree():
         if not applet.endswith('/busybox'):
             guest.link(f'/{applet}', '/usr/bin/busybox')
     for name in ('dirtyload', 'onliner'):
-        program = build.static(name, SOURCE / f'{name}.c', ['-pthread'])
+        program = build.static(name, [SOURCE / f'{name}.c'], ['-pthread'])
         guest.file(f'/usr/bin/{name}', program, 0o755, stripped)
     guest.file('/init', SOURCE / 'init', 0o755)
     return guest

@@ -101,8 +101,8 @@ def base_tree():
 
 
 def add_init(tree):
-    tree.file('/init', build.static('labinit', paths.LAB_SRC / 'l1' / 'labinit.c'),
-              0o755, stripped)
+    sources = sorted((paths.LAB_SRC / 'l1').glob('labinit*.c'))
+    tree.file('/init', build.static('labinit', sources), 0o755, stripped)
 
 
 def host_tree():
