@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Build the kernel's KVM selftests, with patches/linux, for the lab.
 
-Which ones: those tests/lab/kselftest.py runs, as far as the source has them.
+Which ones: those tests/scenarios/kselftest.py runs, as far as the source has them.
 Static programs in build/lab/kvm-selftests ('make kvm-selftests').
 """
 
@@ -16,7 +16,8 @@ from kvm_modules import TREE
 from lablib import paths, patched
 from linux_tree import arguments, parsed, series
 
-sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "scenarios"))
 import kselftest     # noqa: E402
 
 OUT = paths.LAB / "kvm-selftests"

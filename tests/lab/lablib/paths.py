@@ -8,6 +8,9 @@ from .errors import LabError
 
 TOP = Path(__file__).resolve().parents[3]
 LAB_SRC = TOP / 'tests' / 'lab'
+# What is in /opt/lab: programs from these places, and packages.
+DRIVERS = [TOP / 'tests' / name for name in ('scenarios', 'demo', 'lib')]
+PACKAGES = [TOP / 'tests' / 'lib' / 'dirtylab', TOP / 'scripts' / 'migration_report']
 BUILD = Path(os.environ.get('DIRTYTRACK_BUILD') or TOP / 'build').resolve()
 LAB = BUILD / 'lab'
 KERNEL = LAB / 'kernel'
