@@ -14,7 +14,7 @@ import subprocess
 import linux_source
 from common import BUILD, ROOT, Failure, build_environment, build_lock, \
     logged, main, read_json, say, sha256, write_json
-from lablib import paths, patched
+from labkernel import paths, patched
 from linux_tree import Tree, arguments, counted, parsed, series
 
 OUT = os.path.join(linux_source.LINUX, "out")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import linux_source
 from common import ROOT, Failure, logged, read_json, say, sha256, write_json
-from lablib import patched
+from labkernel import patched
 from linux_source import LINUX, PRISTINE
 
 SCRATCH = os.path.join(LINUX, "am.tmp")
