@@ -13,7 +13,7 @@ import linux_source
 from common import build_lock, logged, main, read_json, say, write_json
 from kvm_modules import TREE
 from labkernel import paths, patched
-from linux_tree import arguments, parsed, series
+from linux_tree import arguments, carry_out, parsed
 
 OUT = paths.SELFTESTS
 OBJECTS = os.path.join(linux_source.LINUX, "selftests")
@@ -40,17 +40,12 @@ def make(log, *args):
 
 
 def run():
-    args = parsed(arguments("Builds the kernel's KVM selftests for the lab.",
-                            "the programs go", OUT))
-    build(args.patches, args.out)
-    if args.stamp:
-        args.stamp.touch()
+    carry_out(parsed(arguments("Builds the kernel's KVM selftests for the lab.",
+                               "the programs go", OUT)), build)
 
 
-def build(directory, out):
-    patches = series(directory)
-    linux_source.install_packages()
-    _, version = linux_source.ensure()
+def build(args, patches, _, version):
+    out = args.out
     want = {"version": version, "patches": patched.digest(patches),
             "programs": PROGRAMS}
     stamp = os.path.join(out, patched.STAMP)
