@@ -12,7 +12,7 @@ build/build.ninja:
 	@./configure
 
 demo: all
-	@tests/lab/demo
+	@tests/demo/demo
 
 check: build/build.ninja
 	@$(PYTHON) scripts/run-tests.py

@@ -14,8 +14,8 @@ import shutil
 import linux_source
 from common import ROOT, Failure, build_environment, build_lock, logged, \
     main, read_json, say, sha256, write_json
-from lablib import paths, patched
-from linux_tree import Tree, arguments, counted, parsed, series
+from labkernel import paths, patched
+from linux_tree import Tree, arguments, carry_out, counted, parsed
 
 CONFIG = os.path.join(ROOT, "scripts", "debug-kernel.config")
 OUT = paths.DEBUG_KERNEL
@@ -51,17 +51,11 @@ def configure():
 
 
 def run():
-    args = parsed(arguments("Builds a debugging kernel for the lab.",
-                            "it goes", OUT))
-    build(args)
-    if args.stamp:
-        args.stamp.touch()
+    carry_out(parsed(arguments("Builds a debugging kernel for the lab.",
+                               "it goes", OUT)), build)
 
 
-def build(args):
-    patches = series(args.patches)
-    linux_source.install_packages()
-    _, version = linux_source.ensure()
+def build(args, patches, _, version):
     want = {"version": version, "patches": patched.digest(patches),
             "config": sha256(CONFIG)}
     stamp = os.path.join(args.out, patched.STAMP)

@@ -14,8 +14,8 @@ import subprocess
 import linux_source
 from common import BUILD, ROOT, Failure, build_environment, build_lock, \
     logged, main, read_json, say, sha256, write_json
-from lablib import paths, patched
-from linux_tree import Tree, arguments, counted, parsed, series
+from labkernel import paths, patched
+from linux_tree import Tree, arguments, carry_out, counted, parsed
 
 OUT = os.path.join(linux_source.LINUX, "out")
 RECIPE = os.path.join(ROOT, "scripts", "kvm-build")
@@ -88,16 +88,10 @@ def check_vermagic(module):
 
 
 def run():
-    args = parse()
-    build(args)
-    if args.stamp:
-        args.stamp.touch()
+    carry_out(parse(), build)
 
 
-def build(args):
-    patches = series(args.patches)
-    linux_source.install_packages()
-    release, version = linux_source.ensure()
+def build(args, patches, release, version):
     want = stamp(release, version, patches)
     with build_lock("kvm-modules", "kvm"):
         if args.each:

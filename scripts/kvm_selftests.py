@@ -2,32 +2,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Build the kernel's KVM selftests, with patches/linux, for the lab.
 
-Which ones: those tests/lab/kselftest.py runs, as far as the source has them.
+Those that the source has of PROGRAMS, for tests/scenarios/kselftest.py to run.
 Static programs in build/lab/kvm-selftests ('make kvm-selftests').
 """
 
 import os
 import shutil
-import sys
 
 import linux_source
-from common import ROOT, build_lock, logged, main, read_json, say, write_json
+from common import build_lock, logged, main, read_json, say, write_json
 from kvm_modules import TREE
-from lablib import paths, patched
-from linux_tree import arguments, parsed, series
+from labkernel import paths, patched
+from linux_tree import arguments, carry_out, parsed
 
-sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
-import kselftest     # noqa: E402
-
-OUT = paths.LAB / "kvm-selftests"
+OUT = paths.SELFTESTS
 OBJECTS = os.path.join(linux_source.LINUX, "selftests")
 DIRECTORY = "tools/testing/selftests/kvm"
+PROGRAMS = ["dirty_log_perf_test", "dirty_log_test", "dirty_ring_perf_test",
+            "dirty_tracking_test", "memslot_modification_stress_test"]
 
 
 def sources():
     """{program: its source's name without .c}, for those that exist."""
     found = {}
-    for program in sorted({c.program for c in kselftest.CHECKS.values()}):
+    for program in PROGRAMS:
         for name in (program, f"x86_64/{program}"):
             if os.path.exists(os.path.join(TREE.path, DIRECTORY, name + ".c")):
                 found[program] = name
@@ -42,19 +40,14 @@ def make(log, *args):
 
 
 def run():
-    args = parsed(arguments("Builds the kernel's KVM selftests for the lab.",
-                            "the programs go", OUT))
-    build(args.patches, args.out)
-    if args.stamp:
-        args.stamp.touch()
+    carry_out(parsed(arguments("Builds the kernel's KVM selftests for the lab.",
+                               "the programs go", OUT)), build)
 
 
-def build(directory, out):
-    patches = series(directory)
-    linux_source.install_packages()
-    _, version = linux_source.ensure()
+def build(args, patches, _, version):
+    out = args.out
     want = {"version": version, "patches": patched.digest(patches),
-            "programs": sorted(c.program for c in kselftest.CHECKS.values())}
+            "programs": PROGRAMS}
     stamp = os.path.join(out, patched.STAMP)
     with build_lock("kvm-selftests", "kvm"):
         if read_json(stamp) == want:

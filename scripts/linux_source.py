@@ -8,14 +8,12 @@ build/linux/src-pristine  the source; nothing writes to it
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from common import BUILD, LOGS, ROOT, Failure, build_lock, logged, read_json, \
     say, write_json
-
-sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
-from lablib import debs, errors, image, kernel     # noqa: E402
+from labkernel import debs, errors, kernel
+from labkernel.lock import locked
 
 LINUX = os.path.join(BUILD, "linux")
 PRISTINE = os.path.join(LINUX, "src-pristine")
@@ -33,7 +31,7 @@ def install_packages():
 def versions():
     """The lab's kernel: (release, version of the package)."""
     try:
-        with image.locked():
+        with locked():
             where = kernel.ensure()
     except errors.LabError as error:
         raise Failure(str(error)) from None

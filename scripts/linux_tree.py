@@ -17,7 +17,7 @@ from pathlib import Path
 
 import linux_source
 from common import ROOT, Failure, logged, read_json, say, sha256, write_json
-from lablib import patched
+from labkernel import patched
 from linux_source import LINUX, PRISTINE
 
 SCRATCH = os.path.join(LINUX, "am.tmp")
@@ -32,7 +32,7 @@ GIT_ENV = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
 
 
 def arguments(description, what, out):
-    """A parser for what is built with patches; see parsed()."""
+    """A parser for what is built with patches; see parsed(), carry_out()."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--patches", metavar="DIR", default=SERIES, type=Path,
                         help="patches other than those in patches/linux")
@@ -64,6 +64,16 @@ def series(directory=SERIES):
             return []
         raise Failure(f"{directory}: no such directory of patches")
     return patched.series(Path(directory))
+
+
+def carry_out(args, build):
+    """Have BUILD(args, patches, release, version) make what is asked for, with
+    all that compiling wants; release and version are of the lab's kernel."""
+    patches = series(args.patches)
+    linux_source.install_packages()
+    build(args, patches, *linux_source.ensure())
+    if args.stamp:
+        args.stamp.touch()
 
 
 def touched(patch):

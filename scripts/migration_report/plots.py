@@ -46,6 +46,14 @@ class Frame:
             plot.upright(t, "pass")
         return plot
 
+    def valued(self, story, top, label, unit=1, height=HEIGHT, most=4):
+        """A plot from 0 to TOP, with values in UNIT on its left."""
+        plot = self.plot(story, (0, top), height, label)
+        found = [v * unit for v in svg.ticks(0, top / unit, most)]
+        show = amount([v / unit for v in found])
+        plot.values(found, lambda v: show(v / unit))
+        return plot
+
     def share(self, t):
         """How far to the right a moment is, 0 to 1."""
         return (t - self.span[0]) / (self.span[1] - self.span[0])
@@ -71,9 +79,7 @@ def writes(frame):
     for story in frame.stories:
         points = [(t, w) for t, w, _ in story.load
                   if frame.span[0] <= t <= frame.span[1]]
-        plot = frame.plot(story, (0, top), HEIGHT, "guest writes a second")
-        found = svg.ticks(0, top, 4)
-        plot.values(found, amount(found))
+        plot = frame.valued(story, top, "guest writes a second")
         plot.line(points, "line guest")
         if points:
             end = story.pause[0] if story.pause else story.end
@@ -91,10 +97,7 @@ def rates(frame):
         return None
     columns = []
     for story in stories:
-        plot = frame.plot(story, (0, top), HEIGHT,
-                          "pages dirtied and sent a second")
-        found = svg.ticks(0, top, 4)
-        plot.values(found, amount(found))
+        plot = frame.valued(story, top, "pages dirtied and sent a second")
         for points, cls, name, typical in (
                 (story.link_rate, "link", "link carries", story.typical_link),
                 (story.dirty_rate, "guest", "guest dirties",
@@ -114,9 +117,7 @@ def remaining(frame):
     unit, name = byte_unit(top)
     columns = []
     for story in frame.stories:
-        plot = frame.plot(story, (0, top), HEIGHT, "memory yet to be sent")
-        found = [v * unit for v in svg.ticks(0, top / unit, 4)]
-        plot.values(found, _scaled(found, unit))
+        plot = frame.valued(story, top, "memory yet to be sent", unit)
         plot.area(story.remaining, "area link")
         plot.line(story.remaining, "line link")
         _label_passes(frame, plot, story)
@@ -125,11 +126,6 @@ def remaining(frame):
     return Panel("remaining", "Memory yet to be sent", name, columns,
                  "Shaded: the guest stands still for the migration's end."
                  if any(s.pause for s in frame.stories) else "")
-
-
-def _scaled(values, unit):
-    show = amount([v / unit for v in values])
-    return lambda v: show(v / unit)
 
 
 def _label_passes(frame, plot, story):
@@ -161,10 +157,8 @@ def syncs(frame):
     unit, name = time_unit(top)
     columns = []
     for story in stories:
-        plot = frame.plot(story, (0, top), HEIGHT * 2 / 3,
-                          "time of each dirty sync")
-        found = [v * unit for v in svg.ticks(0, top / unit, 3)]
-        plot.values(found, _scaled(found, unit))
+        plot = frame.valued(story, top, "time of each dirty sync", unit,
+                            height=HEIGHT * 2 / 3, most=3)
         for sync in story.syncs:
             plot.upright(sync.t, "bar guest light", sync.time)
             plot.dot(sync.t, sync.time, "dot guest")
@@ -191,10 +185,8 @@ def forecast(frame):
     top = _forecast_top(stories)
     columns = []
     for story in stories:
-        plot = frame.plot(story, (0, top), HEIGHT,
-                          "forecast of the migration's total time")
-        found = svg.ticks(0, top, 4)
-        plot.values(found, amount(found))
+        plot = frame.valued(story, top,
+                            "forecast of the migration's total time")
         _forecast_lines(plot, story, top)
         if story.outcome == "completed":
             plot.across(story.total, "ended")

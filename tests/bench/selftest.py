@@ -11,7 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
-sys.path[:0] = [str(HERE), str(HERE / "inlab"), str(HERE.parent / "lab")]
+sys.path[:0] = [str(HERE), str(HERE / "inlab"), str(HERE.parent / "lib"),
+                str(HERE.parents[1] / "scripts")]
 
 from dirtylab.errors import LabError
 from migration_report.load import Sample

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Mistakes in patches/linux that the kernel's selftests must notice.
 
-Each is a name, the host's CPUs, the checks of tests/lab/kselftest.py of which
-every one must fail, and edits: file, old text, which must be there exactly
-once, and new text.
+Each is a name, the host's CPUs, the checks of tests/scenarios/kselftest.py of
+which every one must fail, and edits: file, old text, which must be there
+exactly once, and new text.
 
 Not here, as emulation hides them: flushes of TLBs (leaving the guest flushes
 TCG's, which besides caches no upper levels of a table), and mmu_lock held for

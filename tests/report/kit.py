@@ -8,7 +8,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 PROGRAM = TOP / "scripts" / "migration-report"
 sys.dont_write_bytecode = True
-sys.path[:0] = [str(TOP / "scripts"), str(TOP / "tests" / "lab")]
+sys.path[:0] = [str(TOP / "scripts"), str(TOP / "tests" / "lib")]
 
 from dirtylab.tap import Tap
 

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Around the policy under test (dirty-pace.h) everything else is modelled: the
+ * Around the policy under test (ring/pace.h) everything else is modelled: the
  * tracker lock, a thread that wakes up late, harvests that take their time
  * while vCPUs go on writing, vCPUs that stop at a full ring and empty it
  * themselves.

@@ -7,12 +7,13 @@ upstream  the unchanged QEMU, if built
 run       command, drivers, files to copy: made for each run (see runlayer.py)
 """
 
-import fcntl
 import sys
-from contextlib import contextmanager
+
+from labkernel import kernel
+from labkernel.lock import locked
 
 from . import compile as build
-from . import guest, hostroot, kernel, paths, pyruntime
+from . import guest, hostroot, paths, pyruntime
 from .tree import Tree, stripped
 
 IMAGES = paths.LAB / 'images'
@@ -51,15 +52,6 @@ class Layer:
                        key=lambda p: p.stat().st_mtime, reverse=True)
         for stale in found[keep:]:
             stale.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked():
-    """Two runs that start together must not both fetch and build."""
-    paths.LAB.mkdir(parents=True, exist_ok=True)
-    with open(paths.LAB / 'lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def layers():

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+from labkernel.lock import locked
+
 from . import image, paths, runlayer
 from .errors import EXIT_TIMEOUT, LabError
 
@@ -75,7 +77,7 @@ def run(args):
 def unpacked(layer):
     """The layer as a directory, made when first needed."""
     root = paths.LAB / f'root-{layer.name}-{layer.key}'
-    with image.locked():
+    with locked():
         if not root.exists():
             new = paths.LAB / 'root.new'
             shutil.rmtree(new, ignore_errors=True)

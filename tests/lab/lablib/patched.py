@@ -1,37 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """KVM modules of our own build: patches/linux on the lab's kernel.
 
-scripts/kvm_modules.py makes them; beside them is a stamp that says of what.
+scripts/kvm_modules.py makes them.
 """
 
-import hashlib
 import json
 import sys
+
+from labkernel.patched import STAMP, digest, series
 
 from . import paths
 from .errors import LabError
 
-BUILT = ('kvm', 'kvm-amd', 'kvm-intel')
 # In loading order; what is not built here is the kernel's own.
 LOADED = ('irqbypass', 'ccp', 'kvm', 'kvm-amd')
-STAMP = 'stamp.json'
-
-
-def series(directory):
-    """The patches in a directory, in the order 'git am' takes them.
-
-    A cover letter (0000-*) is text, no patch.
-    """
-    return sorted(file for file in directory.glob('*.patch')
-                  if not file.name.startswith('0000'))
-
-
-def digest(files):
-    """Changes when one of the patches does."""
-    total = hashlib.sha256()
-    for file in files:
-        total.update(file.name.encode() + b'\0' + hashlib.sha256(file.read_bytes()).digest())
-    return total.hexdigest()
 
 
 def modules(directory):

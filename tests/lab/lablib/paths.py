@@ -4,16 +4,15 @@
 import os
 from pathlib import Path
 
+from labkernel.paths import (  # noqa: F401
+    BUILD, DEBUG_KERNEL, KERNEL, LAB, LINUX_PATCHES, PATCHED_KVM, TOP)
+
 from .errors import LabError
 
-TOP = Path(__file__).resolve().parents[3]
 LAB_SRC = TOP / 'tests' / 'lab'
-BUILD = Path(os.environ.get('DIRTYTRACK_BUILD') or TOP / 'build').resolve()
-LAB = BUILD / 'lab'
-KERNEL = LAB / 'kernel'
-PATCHED_KVM = LAB / 'kvm-patched'
-DEBUG_KERNEL = LAB / 'kernel-debug'
-LINUX_PATCHES = TOP / 'patches' / 'linux'
+# What is in /opt/lab: programs from these places, and packages.
+DRIVERS = [TOP / 'tests' / name for name in ('scenarios', 'demo', 'lib')]
+PACKAGES = [TOP / 'tests' / 'lib' / 'dirtylab', TOP / 'scripts' / 'migration_report']
 
 UPSTREAM_QEMU = BUILD / 'upstream' / 'qemu-system-x86_64'
 FIRMWARE_DIRS = [Path(d) for d in ('/usr/share/seabios', '/usr/share/qemu',

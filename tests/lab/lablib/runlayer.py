@@ -45,11 +45,12 @@ def environment(args):
 
 
 def add_drivers(run):
-    for file in sorted(paths.LAB_SRC.glob('*.py')):
-        run.file(f'{LAB_ROOT}/{file.name}', file)
+    for where in paths.DRIVERS:
+        for file in sorted(where.glob('*.py')):
+            run.file(f'{LAB_ROOT}/{file.name}', file)
     run.copy(f'{LAB_ROOT}/hosts', paths.LAB_SRC / 'hosts')
-    for name in ('dirtylab', 'migration_report'):
-        pyruntime.add_package(run, f'{LAB_ROOT}/{name}', paths.LAB_SRC / name)
+    for package in paths.PACKAGES:
+        pyruntime.add_package(run, f'{LAB_ROOT}/{package.name}', package)
 
 
 def modules(run, args):

@@ -75,17 +75,7 @@ def steps(r, backend):
     r.vm.wait_shell()
 
 
-def ring(r):
-    steps(r, "ring")
-
-
-def log(r):
-    steps(r, "log")
-
-
-def wp_all(r):
-    steps(r, "wp-all")
-
+ring, log, wp_all = rig.by_backend(steps)
 
 if __name__ == "__main__":
     sys.exit(rig.main("vCPU hotplug", ring, __doc__))

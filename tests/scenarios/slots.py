@@ -76,17 +76,7 @@ def steps(r, backend):
         r.check_harvest("toggling", done, backend)
 
 
-def ring(r):
-    steps(r, "ring")
-
-
-def log(r):
-    steps(r, "log")
-
-
-def wp_all(r):
-    steps(r, "wp-all")
-
+ring, log, wp_all = rig.by_backend(steps)
 
 if __name__ == "__main__":
     sys.exit(rig.main("slot removal", ring, __doc__))

@@ -12,6 +12,14 @@ from dirtylab.qmp import QmpError
 # share of what the guest says it wrote must be seen.
 SHARE = 0.1
 
+# Backend: what it measures by, and what it refuses.
+BITMAP = (("dirty-bitmap", "page-sampling"), ("dirty-ring",))
+MODES = {
+    "ring": (("dirty-ring", "page-sampling", "dirty-ring"), ("dirty-bitmap",)),
+    "log": BITMAP,
+    "wp-all": BITMAP,
+}
+
 
 def least(vm):
     """MB/s that a measurement just made must have found."""
@@ -19,8 +27,10 @@ def least(vm):
     return int(SHARE * wps * 4096 / (1 << 20))
 
 
-def steps(r, backend, good, bad):
+def steps(r, backend):
+    r.need_kvm()
     vm = r.guest(backend)
+    good, bad = MODES[backend]
     for mode in good:
         answer = dirtyrate.measure(vm, mode, seconds=1)
         floor = least(vm)
@@ -39,24 +49,7 @@ def steps(r, backend, good, bad):
             r.tap.ok("dirty" in err.desc, f"{mode} is refused", err.desc)
 
 
-def ring(r):
-    r.need_kvm()
-    steps(r, "ring", ("dirty-ring", "page-sampling", "dirty-ring"),
-          ("dirty-bitmap",))
-
-
-def bitmap(r, backend):
-    r.need_kvm()
-    steps(r, backend, ("dirty-bitmap", "page-sampling"), ("dirty-ring",))
-
-
-def log(r):
-    bitmap(r, "log")
-
-
-def wp_all(r):
-    bitmap(r, "wp-all")
-
+ring, log, wp_all = rig.by_backend(steps)
 
 if __name__ == "__main__":
     sys.exit(rig.main("dirty rate", ring, __doc__))

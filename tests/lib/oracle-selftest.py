@@ -8,6 +8,10 @@ Needs no virtual machine.
 import os
 import sys
 import tempfile
+from pathlib import Path
+
+# What dirtylab needs; in the lab that lies beside it.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from dirtylab import guest, oracle
 from dirtylab.tap import Tap

@@ -5,6 +5,7 @@ Booting a guest takes most of a scenario's time, so scenarios that follow each
 other share one as long as they want the same machine and it is still well.
 """
 
+import functools
 import time
 import traceback
 
@@ -18,6 +19,7 @@ from .vm import Lab
 # memory device whose mapping the guest can switch off and on.
 COMMON = dict(mem=256, load="mib=48,rate=20000", maxcpus=2, vga=True,
               shared_bar=1)
+BACKENDS = ("ring", "log", "wp-all")
 
 
 class Rig:
@@ -160,6 +162,11 @@ class Rig:
 
     def close(self):
         self.lab.close()
+
+
+def by_backend(steps):
+    """The scenarios that take STEPS(r, backend), one for each backend."""
+    return [functools.partial(steps, backend=backend) for backend in BACKENDS]
 
 
 def main(name, scenario, doc, options=None):

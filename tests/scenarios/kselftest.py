@@ -14,6 +14,7 @@ or runs what it does not, is a failure.
 import argparse
 import contextlib
 import fcntl
+import json
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ from pathlib import Path
 from dirtylab.tap import Tap
 
 PROGRAMS = "/opt/kselftest"
+STAMP = "stamp.json"    # of what scripts/kvm_selftests.py was to build
 KSFT_SKIP = 4
 LAST_LINES = 20
 
@@ -188,6 +190,16 @@ def why_skipped(status, output):
     return found[-1] if found and status == 0 else None
 
 
+def is_wanted(name, programs):
+    """Whether it would have been built if the source had it; what was not
+    built by scripts/kvm_selftests.py does not say."""
+    try:
+        with open(os.path.join(programs, STAMP), encoding="utf-8") as stamp:
+            return name in json.load(stamp)["programs"]
+    except FileNotFoundError:
+        return True
+
+
 def lacking(program, check):
     """The mode or option that the program does not have."""
     if not (check.mode or check.option):
@@ -234,7 +246,11 @@ def run(tap, log, offers, name, check, programs):
     program = os.path.join(programs, check.program)
     command = [program, *check.args.split()]
     if not os.path.exists(program):
-        tap.skip(name, f"{check.program} is not in this kernel's source")
+        if is_wanted(check.program, programs):
+            tap.skip(name, f"{check.program} is not in this kernel's source")
+        else:
+            tap.ok(False, name, f"{check.program} is none of those that "
+                   "scripts/kvm_selftests.py builds")
         return
     lacks = lacking(program, check)
     if lacks:
