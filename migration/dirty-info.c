@@ -11,7 +11,6 @@
 #include "qapi/qapi-commands-dirty-tracking.h"
 #include "qapi/type-helpers.h"
 #include "qemu/accel.h"
-#include "qemu/timer.h"
 #include "exec/memory.h"
 #include "exec/target_page.h"
 #include "migration/dirty-info.h"

@@ -1,5 +1,5 @@
 /*
- * KVM dirty page tracking: what migration calls
+ * KVM dirty page tracking: what migration and the monitor call
  *
  * Copyright (c) 2026 The qemu-dirtytrack authors
  *
@@ -69,11 +69,12 @@ bool kvm_dirty_tracking_start_late(Error **errp);
 void kvm_dirty_tracking_log_all(void);
 
 /**
- * kvm_dirty_tracking_clear_shift: how much to protect at a time, before it is sent
+ * kvm_dirty_tracking_clear_shift: how much to protect at a time, before it is
+ * sent
  * @shift: log2 of the number of pages, at most
  *
- * The less, the longer a guest can write to pages that are yet to be sent
- * without a fault.
+ * The smaller, the longer the guest can write without faults to pages that are
+ * yet to be sent.  Context: BQL held.
  */
 uint8_t kvm_dirty_tracking_clear_shift(uint8_t shift);
 

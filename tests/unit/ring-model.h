@@ -44,7 +44,7 @@ typedef struct RingModelFault {
     /*
      * At the limit, entries that were taken off the ring but were waiting to
      * be protected along with their neighbours are forgotten.  Linux from
-     * 6.16 on does that; earlier ones take no notice of signals here.
+     * 6.17 on does that; earlier ones take no notice of signals here.
      */
     bool forget;
     /* If not 0, returned in place of the number of entries taken */

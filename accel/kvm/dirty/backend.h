@@ -7,7 +7,7 @@
  *
  * A backend is a way to learn from KVM which pages were written.  There are
  * three: ring/backend.c, log/log-backend.c and log/wp-all-backend.c.
- * choice.c takes one when the VM is created; it stays for the VM's life.
+ * choice.c chooses one when the VM is created; it stays for the VM's life.
  */
 
 #ifndef ACCEL_KVM_DIRTY_BACKEND_H
@@ -16,15 +16,17 @@
 #include "accel/kvm/dirty/state.h"
 
 /*
- * Functions that may be NULL say so.  The lock context is that of the
- * function of kvm_dirty_tracker_* (tracker.h) or kvm_dirty_tracking_*
- * (system/dirty-tracking.h) of the same name.
+ * Functions that may be NULL say so.  The lock context is that of the caller
+ * in tracker.h or system/dirty-tracking.h: enable is called from probe, disable
+ * from instance_finalize, slot_logged from slot_set, slot_drain from
+ * slot_clear, joined from log_all, and the others from the function of the same
+ * name.
  */
 typedef struct KVMDirtyBackendOps {
     KvmDirtyBackend id;
     /* Returns 0, -ENOTSUP if KVM does not offer it, or another -errno. */
     int (*enable)(KVMDirtyTracker *t, Error **errp);
-    /* Undo that, as the VM is not made after all. */
+    /* Free what enable() allocated: the VM was not created after all. */
     void (*disable)(KVMDirtyTracker *t);                        /* or NULL */
     void (*start)(KVMDirtyTracker *t);                          /* or NULL */
     /* With @sync_once only that of the first address space. */

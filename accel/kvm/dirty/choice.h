@@ -22,8 +22,10 @@
  * Sets t->backend, t->reason, t->fallback and the features.  A fallback is
  * reported as a warning.
  *
- * Returns 0 or -errno: then the options ask for what is not there, and @errp
- * says what is.
+ * On error the options ask for something that is not available; @errp names
+ * it, and what is available.  Context: start-up, BQL held.
+ *
+ * Returns 0 or -errno.
  */
 int dirty_choice_make(KVMDirtyTracker *t, Error **errp);
 

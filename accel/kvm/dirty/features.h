@@ -5,8 +5,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The ioctls of patches/linux, and nothing about when to use them.  None of
- * them depends on which memslots there are, so all go through ioctl.h.
+ * The ioctls of patches/linux, and nothing about when to use them.  They go
+ * through ioctl.h: but for the reset, none depends on which memslots there are.
+ * Source: docs/kernel.md; in the kernel, KVM API sections 8.42 to 8.46.
  */
 
 #ifndef ACCEL_KVM_DIRTY_FEATURES_H
@@ -14,7 +15,7 @@
 
 #include "system/kvm.h"
 
-/* Each is there or not, independently; constant after the probe. */
+/* Each is there or not, independently. */
 typedef struct DirtyFeatures {
     bool overflow;              /* a full ring does not stop its vCPU; there */
                                 /* is KVM_RESET_DIRTY_RING then */
@@ -80,6 +81,7 @@ int dirty_features_enable_watermark(KVMState *s, int eventfd, uint32_t entries);
  * dirty_features_reset: KVM_RESET_DIRTY_RING for all rings
  * @overflowed: set to the number of pages that went to bitmaps so far
  *
+ * Called while the tracker lock is held, which keeps memslots as they are.
  * Returns the number of entries, or -errno.
  */
 int dirty_features_reset(KVMState *s, uint64_t *overflowed);

@@ -9,8 +9,9 @@
  * memslots (accel_ioctl_inhibit_begin()), and the thread that keeps them out
  * may be waiting for us: it holds the tracker lock, or waits for a reset of
  * the rings.  The wait protects the memslots.  An ioctl that goes through here
- * either does not depend on which memslots there are, or is made with the
- * tracker lock held, which protects them as well.
+ * either does not depend on which memslots there are, or is made while the
+ * tracker lock is held, perhaps by the thread that waits for us: that protects
+ * them as well.
  */
 
 #ifndef ACCEL_KVM_DIRTY_IOCTL_H

@@ -51,6 +51,7 @@
 #include "late-part.h"
 #include "accel/kvm/dirty/backend.h"
 #include "accel/kvm/dirty/fault.h"
+#include "accel/kvm/dirty/kvm-all.h"
 #include "accel/kvm/dirty/lock.h"
 #include "accel/kvm/dirty/memslots.h"
 #include "accel/kvm/dirty/trace.h"
@@ -121,7 +122,7 @@ bool dirty_late_begin(KVMDirtyTracker *t, KVMSlot *slot, MemoryRegion *mr)
     return slot->dirty_late;
 }
 
-/* If KVM refuses, the slot is blind from now on: see there. */
+/* If KVM refuses, the slot is blind from now on: see memslots.h. */
 static void log_now(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
 {
     if (slot->dirty_late && !dirty_fault_stays_late(&t->fault)) {

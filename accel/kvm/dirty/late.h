@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A slot is late when somebody wants to know of writes to it, but nobody has
- * read any of its pages yet, so that KVM has not been told to log it.
+ * A slot is late when somebody wants to know of writes to it, but the sender
+ * has read none of its pages yet, so that KVM has not been told to log it.
  * Invariant 7 of docs/protocol.md: of a late slot the sender has read no page
  * since logging began.
  */
@@ -23,7 +23,7 @@
  * @size: bytes of @mr from there on
  *
  * Returns how many of these bytes, at least a page.  The answer does not
- * change, so that slots are found again.
+ * change, so that slots are found again.  Context: BQL or tracker lock held.
  */
 hwaddr dirty_late_slot_part(KVMDirtyTracker *t, const MemoryRegion *mr,
                             hwaddr start, hwaddr size);
@@ -33,15 +33,19 @@ hwaddr dirty_late_slot_part(KVMDirtyTracker *t, const MemoryRegion *mr,
  *
  * The sender promises that all pages are dirty to begin with, and that it
  * calls memory_region_clear_dirty_bitmap() for a page before it reads it.
- * Slots are late then.  Context: BQL held.
+ * With a backend that allows it (KVMDirtyBackendOps.late), slots are late then.
+ *
+ * Returns false with @errp set if logging cannot be started.
+ * Context: BQL held.
  */
 bool dirty_late_log_start(KVMDirtyTracker *t, Error **errp);
 
 /**
- * dirty_late_begin: whether @slot, which begins to be logged, is late
+ * dirty_late_begin: make @slot, which begins to be logged, late if it may be
  * @mr: the region it maps
  *
- * If so KVM need not be told now.  Called with BQL and tracker lock held.
+ * Returns whether it is late, also if it was before: then KVM need not be told
+ * now.  Called with BQL and tracker lock held, after dirty_late_update().
  */
 bool dirty_late_begin(KVMDirtyTracker *t, KVMSlot *slot, MemoryRegion *mr);
 
@@ -85,6 +89,7 @@ void dirty_late_log_all(KVMDirtyTracker *t);
  * @shift: log2 of the number of pages, at most
  *
  * Returns log2 of the number of pages: no more than a slot has.
+ * Context: BQL held.
  */
 uint8_t dirty_late_clear_shift(KVMDirtyTracker *t, uint8_t shift);
 

@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "lock.h"
+#include "accel/kvm/dirty/kvm-all.h"
 
 static __thread bool never_waits;
 

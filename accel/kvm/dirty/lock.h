@@ -8,8 +8,8 @@
  * One lock for memslots and tracking state: they change together.  It is
  * kvm-all.c's kvm_slots_lock().
  *
- * Lock order: BQL, then tracker lock.  Whoever holds the tracker lock takes
- * neither the BQL nor waits for a vCPU, with one exception: kvm-all.c waits
+ * Lock order: BQL, then tracker lock.  Whoever holds the tracker lock neither
+ * takes the BQL nor waits for a vCPU, with one exception: kvm-all.c waits
  * for vCPUs to leave their ioctls while it changes memslots.  So no thread may
  * wait for the tracker lock inside an ioctl of KVM's.
  *
@@ -19,11 +19,6 @@
 
 #ifndef ACCEL_KVM_DIRTY_LOCK_H
 #define ACCEL_KVM_DIRTY_LOCK_H
-
-#include "qemu/thread.h"
-
-/* Owned by kvm-all.c, shared with the tracker. */
-extern QemuMutex kml_slots_lock;
 
 /**
  * dirty_lock_acquire: wait for the tracker lock

@@ -19,10 +19,6 @@
 
 #include "accel/kvm/dirty/state.h"
 
-/* Owned by kvm-all.c.  Called with the tracker lock held; -errno on error. */
-int kvm_set_user_memory_region(KVMMemoryListener *kml, KVMSlot *slot,
-                               bool new);
-
 static inline bool dirty_memslot_is_logged(const KVMSlot *slot)
 {
     return slot->memory_size && (slot->flags & KVM_MEM_LOG_DIRTY_PAGES);
@@ -78,8 +74,8 @@ typedef void DirtyMemslotFn(KVMDirtyTracker *t, KVMMemoryListener *kml,
 void dirty_memslots_for_each_logged(KVMDirtyTracker *t, DirtyMemslotFn *fn);
 
 /**
- * dirty_memslots_protection_lost: nobody can tell any more which pages are
- * writable
+ * dirty_memslots_protection_lost: note that nobody can tell any more which
+ * pages are writable
  *
  * From now on each sync finds all logged memory dirty: a migration that ends
  * so sends a lot while the guest is stopped, but it loses nothing.  An event

@@ -5,14 +5,15 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * To publish a page is to set its bit in ram_list.dirty_memory, for each of
- * the clients that log its slot: migration, dirty-rate, the display.  This is
- * the only place where that happens.
+ * To publish a page is to set its bit in ram_list.dirty_memory, where
+ * migration, dirty-rate and the display look for it.  This is the tracker's
+ * only place that does so.
  *
  * Invariant 1 of docs/protocol.md: whoever publishes a page has protected it
- * again before, or knows that it counts as dirty in each sync.  The sender may
- * take the bit and read the page at once; were the page still writable, a
- * later write to it would be recorded nowhere.
+ * again before; or the sender has it protected before it reads it (manual
+ * protect, log/log.h); or all of the slot counts as dirty.  The sender may take
+ * the bit and read the page at once; if the page were still writable, a later
+ * write to it would be recorded nowhere.
  *
  * All functions are called with the tracker lock held, which keeps slots and
  * the RAM behind them in place.
@@ -26,7 +27,7 @@
 #include "accel/kvm/dirty/state.h"
 
 /**
- * dirty_publish_pages: publish harvested pages
+ * dirty_publish_pages: publish harvested pages, for who logs their slots
  * @opaque: the KVMDirtyTracker
  *
  * The signature is that of DirtyRingOps.publish.  Cost: O(1) a page.

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One structure for one VM.  Each part belongs to the file that is named
- * beside it; the others only read it.
+ * One structure for one VM.  The comments name the files that write a part;
+ * all others only read it.
  */
 
 #ifndef ACCEL_KVM_DIRTY_STATE_H
@@ -23,9 +23,9 @@
 /* late.c */
 typedef struct DirtyLateState {
     uint64_t part;              /* bytes that are protected together; 0 */
-                                /* before there are slots */
+                                /* before there are slots; then constant */
     bool promised;              /* by the sender, see late.c; BQL */
-    unsigned count;             /* of late slots; see late.c */
+    unsigned count;             /* of late slots; tracker lock, see late.c */
 } DirtyLateState;
 
 /* log/wp-all.c and wp-all-backend.c */
@@ -38,11 +38,12 @@ typedef struct DirtyWpAllState {
 typedef struct KVMDirtyTracker {
     KVMState *s;
 
-    /* Settings (options.c); constant once the accelerator is initialized. */
+    /* Settings: options.c; constant once the accelerator is initialized. */
     KvmDirtyTrackingMode mode;
     uint32_t ring_size;         /* entries; 0: no ring (asked for, or active) */
+                                /* also choice.c, which may do without */
 
-    /* Constant after the probe (choice.c). */
+    /* Constant once started: choice.c and the backends. */
     const struct KVMDirtyBackendOps *backend;
     char *reason;               /* why this backend, in words */
     bool fallback;              /* and not what was asked for */
@@ -61,8 +62,8 @@ typedef struct KVMDirtyTracker {
                                 /* log/log-backend.c */
     DirtyWpAllState wp_all;
 
-    DirtyFault fault;
-    DirtyCounters counters;
+    DirtyFault fault;           /* fault.c, fault-options.c */
+    DirtyCounters counters;     /* any file counts */
 } KVMDirtyTracker;
 
 #endif

@@ -4,19 +4,19 @@
  * Copyright (c) 2026 The qemu-dirtytrack authors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
-  *
+ *
  * The door for kvm-all.c: keeps the slot table, which all backends need, and
  * hands on the rest.
  */
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
 #include "tracker.h"
 #include "accel/kvm/dirty/backend.h"
 #include "accel/kvm/dirty/choice.h"
 #include "accel/kvm/dirty/fault-options.h"
 #include "accel/kvm/dirty/late.h"
+#include "accel/kvm/dirty/lock.h"
 #include "accel/kvm/dirty/memslots.h"
 #include "accel/kvm/dirty/options.h"
 #include "accel/kvm/dirty/slots.h"

@@ -12,9 +12,7 @@
 #define ACCEL_KVM_DIRTY_TRACKER_H
 
 #include "system/kvm_int.h"
-/* What kvm-all.c shares with the tracker is declared there. */
-#include "accel/kvm/dirty/lock.h"
-#include "accel/kvm/dirty/memslots.h"
+#include "accel/kvm/dirty/kvm-all.h"
 
 /**
  * kvm_dirty_tracker_class_init: add the tracker's properties to -accel kvm

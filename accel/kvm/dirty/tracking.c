@@ -4,9 +4,9 @@
  * Copyright (c) 2026 The qemu-dirtytrack authors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
-  *
+ *
  * The door for all of QEMU that is not KVM's accelerator.  Nothing is done
- * here but to ask whether there is a tracker, and to hand on.
+ * here but to find the tracker, if there is one, and to hand on.
  */
 
 #include "qemu/osdep.h"
@@ -70,6 +70,8 @@ uint8_t kvm_dirty_tracking_clear_shift(uint8_t shift)
 
     return t ? dirty_late_clear_shift(t, shift) : shift;
 }
+
+/* The last two are declared in system/kvm.h: upstream's API. */
 
 bool kvm_dirty_ring_enabled(void)
 {

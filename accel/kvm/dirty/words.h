@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Keys come sorted by windows of 64 pages (dirty-sort.h).  Taking those of
+ * Keys come sorted by windows of 64 pages (ring/sort.h).  Taking those of
  * one window together makes one atomic operation of up to 64, and the slot is
  * looked up only when it changes.
  *

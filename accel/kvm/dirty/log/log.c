@@ -1,5 +1,5 @@
 /*
- * KVM dirty page tracking: the dirty log, a bitmap a memslot
+ * KVM dirty page tracking: the dirty log, one bitmap per memslot
  *
  * Copyright (c) 2026 The qemu-dirtytrack authors
  *

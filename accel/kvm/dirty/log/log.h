@@ -1,5 +1,5 @@
 /*
- * KVM dirty page tracking: the dirty log, a bitmap a memslot
+ * KVM dirty page tracking: the dirty log, one bitmap per memslot
  *
  * Copyright (c) 2026 The qemu-dirtytrack authors
  *
@@ -19,7 +19,7 @@
  *
  * In the manual modes KVMSlot.dirty_bmap remembers which bits user space has
  * seen.  Invariant: CLEAR is given only bits that are set there.  A bit the
- * kernel has set since the last GET would else be cleared unseen.
+ * kernel has set since the last GET would otherwise be cleared unseen.
  *
  * All functions are called with the tracker lock held.
  */
@@ -38,6 +38,7 @@ void dirty_log_slot_alloc(KVMDirtyTracker *t, KVMSlot *slot);
  * dirty_log_get: KVM_GET_DIRTY_LOG of a slot, to its bitmap
  * @flags: KVM_DIRTY_LOG_*; 0 where the kernel has none
  *
+ * The bitmap must be there (dirty_log_slot_alloc()).
  * Returns 0, -ENOENT if KVM does not log the slot, or another -errno, which is
  * reported.
  */
@@ -62,7 +63,9 @@ void dirty_log_fetch_display(KVMDirtyTracker *t);
  * @first: the first page, counted from the start of the slot
  * @end: the page after the last
  *
- * On return those that were set in the slot's bitmap are protected.
+ * Those that are set in the slot's bitmap, which must be there, are protected
+ * and no longer set on return.  If KVM fails, that is reported, and KVM will
+ * tell of them again.
  */
 void dirty_log_clear(KVMDirtyTracker *t, KVMSlot *slot, uint64_t first,
                      uint64_t end);

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For kernels with patches/linux.  KVM logs to a bitmap a memslot, as for the
- * log backend, but a sync protects nothing page by page:
+ * For kernels with patches/linux.  KVM logs to one bitmap per memslot, as for
+ * the log backend, but a sync protects nothing page by page:
  *
  *   1. take the bitmaps of all slots of all address spaces; pages stay writable
  *   2. KVM_WRITE_PROTECT_ALL_MEM
@@ -20,8 +20,8 @@
  * time in between.
  *
  * In the first sync, when slots are late (late.h), pages are protected one by
- * one: the guest would else fault on all the memory that nobody logs yet.  The
- * same goes for a refresh of the display, which is about its own pages.
+ * one: the guest would otherwise fault on all the memory that nobody logs yet.
+ * So they are for a refresh of the display, which is about its own pages.
  */
 
 #ifndef ACCEL_KVM_DIRTY_LOG_WP_ALL_BACKEND_H

@@ -30,13 +30,16 @@ void dirty_wp_all_protect(KVMDirtyTracker *t);
  * dirty_wp_all_log_start: all slots are about to begin to be logged
  *
  * If KVM can, they are then protected all at once by the next commit of a
- * listener, see dirty_wp_all_setup_commit().
+ * listener, see dirty_wp_all_setup_commit().  Does nothing for a start by
+ * migration's sender (late.h).
  * Called with BQL and tracker lock held.
  */
 void dirty_wp_all_log_start(KVMDirtyTracker *t);
 
 /**
  * dirty_wp_all_setup_commit: have @listener's commit do that
+ *
+ * Context: start-up; before @listener is registered.
  */
 void dirty_wp_all_setup_commit(KVMDirtyTracker *t, MemoryListener *listener);
 

@@ -5,9 +5,10 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * KVM tells of written pages in a ring for each vCPU.  This file switches the
- * rings on, maps and unmaps them, and says which of the other rooms serves
- * whom: set.h has the overview.
+ * KVM tells of written pages in a ring for each vCPU (KVM API,
+ * KVM_CAP_DIRTY_LOG_RING).  This file switches the rings on, maps and unmaps
+ * them, and fills in the table of operations from the other files here: set.h
+ * has the overview.
  */
 
 #ifndef ACCEL_KVM_DIRTY_RING_BACKEND_H

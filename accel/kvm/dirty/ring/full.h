@@ -6,8 +6,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * KVM_RUN returned KVM_EXIT_DIRTY_RING_FULL, and does so again until there is
- * room.  The vCPU empties its ring itself, and learns from it: the reaper
- * should have come earlier.
+ * room (KVM API, KVM_CAP_DIRTY_LOG_RING).  The vCPU empties its ring itself,
+ * and the reaper's policy learns that it should have come earlier.
  */
 
 #ifndef ACCEL_KVM_DIRTY_RING_FULL_H

@@ -51,7 +51,10 @@ void dirty_overflow_stop_by_full(KVMDirtyTracker *t, bool stop)
     }
 }
 
-/* Returns how many pages to tell of; 0: nothing. */
+/*
+ * Returns how many pages to tell of; 0: nothing.
+ * Called with the tracker lock held.
+ */
 static uint64_t news(DirtyOverflow *overflow)
 {
     int64_t now;

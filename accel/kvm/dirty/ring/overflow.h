@@ -37,6 +37,7 @@ void dirty_overflow_stop_by_full(KVMDirtyTracker *t, bool stop);
  * if pages went to bitmaps of late
  *
  * Monitors have locks of their own, so no event is sent under ours.
+ * Called with the tracker lock held, which is released on return.
  */
 void dirty_overflow_unlock_and_tell(KVMDirtyTracker *t);
 

@@ -14,9 +14,14 @@
 #include "set.h"
 #include "accel/kvm/dirty/features.h"
 #include "accel/kvm/dirty/ioctl.h"
+#include "accel/kvm/dirty/kvm-all.h"
 #include "accel/kvm/dirty/memslots.h"
 #include "accel/kvm/dirty/publish.h"
 
+/*
+ * In the thread of the caller, or of the reaper.  The tracker lock is held, by
+ * the caller.
+ */
 static int reset_ioctl(void *opaque)
 {
     KVMDirtyTracker *t = opaque;

@@ -31,18 +31,20 @@
  *
  * KVM_RESET_DIRTY_RINGS, or KVM_RESET_DIRTY_RING where rings may overflow: that
  * tells the number of overflowed pages, too.  The signature is that of
- * DirtyRingOps.reset.  Called with the tracker lock held; may wait for the
- * reaper thread.
+ * DirtyRingOps.reset.  Source: KVM API, KVM_CAP_DIRTY_LOG_RING.
+ * Called with the tracker lock held; may wait for the reaper thread.
  *
  * Returns the number of entries that KVM says it has reset, or -errno.
  */
 int dirty_reset_rings(void *opaque);
 
 /**
- * dirty_reset_reprotect: some harvested pages may still be writable
+ * dirty_reset_reprotect: protect everything again, as some harvested pages may
+ * still be writable
  * @opaque: the KVMDirtyTracker
  *
- * Protects all logged memory and publishes it.  If not even this helps, every
+ * Protects all logged memory and publishes it, except late slots: of these the
+ * sender has read nothing.  If not even this helps, every
  * sync from now on finds all of it dirty.  The signature is that of
  * DirtyRingOps.reprotect.  Called with the tracker lock held.
  * Cost: O(memory that is logged).

@@ -48,7 +48,7 @@ typedef struct DirtyRingOps {
     void (*publish)(void *opaque, const DirtyKey *keys, size_t n);
 } DirtyRingOps;
 
-/* Entries between harvest and publication; see dirty-ring.c. */
+/* Entries between harvest and publication; see ring.c. */
 typedef struct DirtyRingStage {
     const DirtyRingOps *ops;
     void *opaque;

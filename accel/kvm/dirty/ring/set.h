@@ -23,7 +23,8 @@
  * in QEMU's dirty memory, never between the two: a final sync cannot overtake
  * pages that another thread has staged.
  *
- * All functions are called with the tracker lock held.
+ * All functions are called with the tracker lock held, except new and free:
+ * nobody else knows the set then.
  */
 
 #ifndef ACCEL_KVM_DIRTY_RING_SET_H
@@ -36,9 +37,10 @@
 
 /* Pages that found no room in a ring and went to bitmaps; see overflow.h */
 typedef struct DirtyOverflow {
-    bool stopped_by_full;       /* reaper; though rings overflow */
+    bool stopped_by_full;       /* vCPUs stop at full rings although these */
+                                /* could overflow; reaper's thread only */
     uint64_t pages;             /* so far; tracker lock */
-    uint64_t fetched;           /* the same, when last they were fetched */
+    uint64_t fetched;           /* the same, at the last fetch; tracker lock */
     DirtyHistory history;       /* of @pages; tracker lock */
     uint64_t told;              /* as many as an event has told of; */
     int64_t told_when;          /* and when, 0: never; tracker lock */
@@ -47,6 +49,7 @@ typedef struct DirtyOverflow {
 typedef struct DirtyRings {
     GPtrArray *list;            /* of DirtyRing; tracker lock */
     DirtyRingStage stage;       /* tracker lock */
+    /* These three are constant once started. */
     size_t bytes;               /* size of a mapped ring */
     bool with_bitmap;           /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
     uint32_t watermark;         /* entries that wake the reaper; 0: timed */
@@ -65,7 +68,7 @@ typedef enum DirtyRingsFill {
     DIRTY_RINGS_MARKED,         /* that hold as many as their watermark */
 } DirtyRingsFill;
 
-/* Call what follows for each @ring, the one numbered @i. */
+/* Run the next statement for each @ring; @i is its index. */
 #define DIRTY_RINGS_FOREACH(rings, i, ring)                             \
     for ((i) = 0; (i) < (rings)->list->len &&                           \
          ((ring) = g_ptr_array_index((rings)->list, (i)), true); (i)++)
@@ -111,9 +114,9 @@ void dirty_rings_watch_all(DirtyRings *rings);
 void dirty_rings_see(DirtyRings *rings, int64_t now);
 
 /**
- * dirty_rings_reap: empty rings, and publish: one reset for all
- * @own: empty this one, if given,
- * @others: and of the others those that are filled so far
+ * dirty_rings_reap: empty rings and publish, with as few resets as possible
+ * @own: a ring to empty if it has an entry, or NULL
+ * @others: which of the other rings to empty
  *
  * Returns the number of pages.  Cost: O(vCPUs + pages).
  */

@@ -39,9 +39,9 @@ void dirty_sync_display(MemoryListener *listener, MemoryRegion *mr);
 /**
  * dirty_sync_prepare: migration is about to sync
  *
- * It will hold the BQL meanwhile.  Most of what there is can be had without;
- * not worth it if it is little.  Context: no locks held; takes the tracker
- * lock.
+ * It will hold the BQL meanwhile.  Most pages can be collected without it.
+ * Does nothing if no ring holds many.  Context: no locks held; takes the
+ * tracker lock.
  */
 void dirty_sync_prepare(KVMDirtyTracker *t);
 

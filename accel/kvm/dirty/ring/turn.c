@@ -23,7 +23,7 @@
 /* and when somebody else has the lock: most likely to empty the rings. */
 #define LOCKED_SLEEP (1 * SCALE_MS)
 
-/* Called with the tracker lock held. */
+/* Called with the tracker lock held, in the reaper's thread. */
 static int64_t plan_next(DirtyRings *rings)
 {
     int64_t now = get_clock();
@@ -44,8 +44,8 @@ static int64_t plan_next(DirtyRings *rings)
 /*
  * KVM has told that a ring reached its watermark.  Being late is no harm: what
  * a ring has no room for goes to the bitmap.
- * Called with the tracker lock held.  Returns when to look again, unless KVM
- * tells before.
+ * Called with the tracker lock held, in the reaper's thread.  Returns when to
+ * look again, unless KVM tells before.
  */
 static int64_t reap_marked(DirtyRings *rings, int64_t now)
 {
@@ -61,8 +61,8 @@ static int64_t reap_marked(DirtyRings *rings, int64_t now)
 /*
  * Also just to look at the rings the lock is taken: it keeps them mapped and
  * their indices in step, and costs those who want it meanwhile less than a
- * microsecond a ring.
- * Called with the tracker lock held.
+ * microsecond per ring.
+ * Called with the tracker lock held, in the reaper's thread.
  */
 static int64_t look_locked(DirtyRings *rings, const DirtyReaperTurn *turn,
                            int64_t now)

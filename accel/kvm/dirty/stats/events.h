@@ -42,7 +42,7 @@ void dirty_events_protection_lost(KVMDirtyTracker *t);
 void dirty_events_overflow(uint64_t pages);
 
 /**
- * dirty_events_ring_full: tell of a vCPU that waits for its ring all the time
+ * dirty_events_ring_full: tell of a vCPU whose ring is full again and again
  *
  * Context: the tracker lock is not held.
  */

@@ -14,11 +14,15 @@
 
 /**
  * dirty_stats_info: see kvm_dirty_tracking_info()
+ *
+ * Context, for both: BQL held; takes the tracker lock.
  */
 KvmDirtyTrackingInfo *dirty_stats_info(KVMDirtyTracker *t);
 
 /**
  * dirty_stats_totals: see kvm_dirty_tracking_totals()
+ *
+ * With rings only.
  */
 void dirty_stats_totals(KVMDirtyTracker *t, KvmDirtyRingTotals *totals,
                         DirtyPageRate *overflows);

@@ -51,7 +51,7 @@ void dirty_vcpu_harvested(DirtyVcpuStats *stats, int64_t now, uint32_t count);
 
 /**
  * dirty_vcpu_was_full: the vCPU stood still from @since until @now
- * @meant: it shall, for a dirty limit
+ * @meant: it was meant to, by a dirty limit
  */
 DirtyVcpuFull dirty_vcpu_was_full(DirtyVcpuStats *stats, int64_t since,
                                   int64_t now, bool meant);
