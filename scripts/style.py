@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Style and shape of this repository, as a TAP test.
 
-  style.py files     QEMU's checkpatch.pl on every C file of ours
+  style.py files     licence lines, and QEMU's checkpatch.pl on every C file of
+                     ours
   style.py patches   ... and on every patch in patches/qemu
   style.py linux     the kernel's, strict, on every patch in patches/linux
   style.py shape     the size of patches/qemu, trace events and their
-                     documentation, and symbols of the built QEMU
+                     documentation, README's tables of files, and symbols of
+                     the built QEMU
 """
 
+import fnmatch
 import os
 import re
 import subprocess
@@ -41,6 +44,22 @@ EXCEPTIONS = [
 
 # Upstream's reaper has it; ours is not kicked.
 UNUSED_EVENTS = {"kvm_dirty_ring_reaper_kick"}
+
+# Files without a licence line of their own, and why.
+UNLICENSED = {
+    "*.md": "prose; COPYING goes for it",
+    "COPYING": "the licence itself",
+    "patches/qemu/*.patch": "QEMU's files have theirs",
+    "patches/linux/*.patch": "the README there says it for all",
+    "patches/linux/cover-letter.txt": "a mail",
+    "packaging/dkms/conffiles": "a list of files, without comments",
+    "packaging/dkms/control": "goes into the package, where # is no comment",
+    "packaging/qemu/changelog": "Debian's format, without comments",
+    "packaging/qemu/copyright": "states the licences",
+    "scripts/qemu-source.sha256": "sums, for sha256sum",
+}
+# A licence line is one of the first so many.
+LICENCE_LINES = 10
 
 # Below this many added lines the patches stay hooks: code goes into files.
 PATCH_LINES = 400
@@ -102,7 +121,39 @@ def c_files():
     return sorted(found)
 
 
+def tracked():
+    """What git has of this repository."""
+    # Whoever runs this need not own the files.
+    listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"],
+                            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                            check=False).stdout.split("\0")
+    # What is deleted and not committed yet is listed, too.
+    return [name for name in listed
+            if name and os.path.lexists(os.path.join(ROOT, name))]
+
+
+def has_licence(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8",
+              errors="replace") as text:
+        return any(re.search(r"(^[^A-Za-z]*|<!-- )SPDX-License-Identifier: \S",
+                             line)
+                   for line, _ in zip(text, range(LICENCE_LINES)))
+
+
+def licensed(tap):
+    """Every file that can say so says what its licence is."""
+    names = tracked()
+    without = [name for name in names if not has_licence(name)]
+    wrong = [f"{name} has no SPDX-License-Identifier" for name in without
+             if not any(fnmatch.fnmatch(name, what) for what in UNLICENSED)]
+    wrong += [f"{what} is an exception for nothing" for what in UNLICENSED
+              if not fnmatch.filter(without, what)]
+    tap.result(names and not wrong, f"{len(names)} files have licence lines",
+               wrong)
+
+
 def files(tap):
+    licensed(tap)
     for name in c_files():
         found = complaints(name, "-f")
         tap.result(not found, name, found)
@@ -146,11 +197,63 @@ def documented(tap):
                sorted(wrong))
 
 
+def in_tables():
+    """The first columns of README's tables of files.
+
+    Yields (directory, cell); a heading that names a directory goes for the
+    tables below it.
+    """
+    directory, table = "", False
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("#"):
+                heading = re.match(r"#+ `(.+/)`", line)
+                directory = heading[1] if heading else ""
+            if not line.startswith("|"):
+                table = False
+            elif re.match(r"\| (file|directory) \|", line):
+                table = True
+            elif table and not line.startswith("|--"):
+                yield directory, line.split("|")[1]
+
+
+def cell_paths(directory, cell):
+    """The paths that a cell names, whether or not they exist.
+
+    A name is in the DIRECTORY, or else beside the one before it.
+    """
+    beside = directory
+    for name in re.findall(r"`([^`]+)`", cell):
+        for each in ([name[:-4] + "c", name[:-4] + "h"]
+                     if name.endswith(".[ch]") else [name]):
+            path = directory + each
+            if not os.path.exists(os.path.join(ROOT, path)):
+                path = os.path.join(beside, each)
+            yield path
+        beside = os.path.dirname(path.rstrip("/"))
+
+
+def tables(tap):
+    """README says of every file what it is for, and of no others."""
+    names = tracked()
+    paths = [path for directory, cell in in_tables()
+             for path in cell_paths(directory, cell)]
+    gone = [f"{path} is in README and does not exist" for path in paths
+            if not os.path.exists(os.path.join(ROOT, path))]
+    directories = tuple(path for path in paths if path.endswith("/"))
+    missing = [f"{name} is in no row of README" for name in names
+               if name not in paths and not name.startswith(directories)]
+    tap.result(names and not gone, f"README's {len(paths)} paths exist", gone)
+    tap.result(names and not missing, f"README has all {len(names)} files",
+               missing)
+
+
 def shape(tap):
     added = {name: len(re.findall(r"^\+(?!\+\+ )", series.text(name), re.M))
              for name in series.names()}
     total = sum(added.values())
     documented(tap)
+    tables(tap)
     tap.result(total < PATCH_LINES,
                f"patches/qemu adds {total} lines, of less than {PATCH_LINES}",
                [f"{count:4} {name}" for name, count in added.items()])
