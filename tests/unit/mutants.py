@@ -10,7 +10,8 @@ adapt the mutant; do not drop it.
 ROOMS = 'accel/kvm/dirty/'
 SOURCES = [ROOMS + name for name in ('ring/pace', 'ring/ring', 'ring/sort',
                                      'slots')]
-SUPPORT = ['ring-model', 'ring-recorder', 'dirty-sim', 'pace-sim', 'pace-run']
+SUPPORT = ['ring-model', 'log-model', 'ring-recorder', 'dirty-sim', 'pace-sim',
+           'pace-run']
 
 # What runs against a mutant: (program, how it is built, GTest path or None)
 RING = ('test-dirty-ring', 'plain', None)

@@ -4,41 +4,11 @@
  * Copyright (c) 2026 The qemu-dirtytrack authors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * Locks, outermost first: @ioctl_lock serialises slot changes and resets;
- * each vCPU's @guest_lock is held while it is in the guest, so whoever has
- * taken and released it knows that the vCPU has been out (and has flushed what
- * it had to).  There is none round ring entries, nor one that all vCPUs share:
- * thread sanitizer must see what the protocol orders by itself, not what
- * locks of the model happen to.
  */
 
 #include "qemu/osdep.h"
-#include <pthread.h>
-#include "ring-model.h"
-
-typedef struct ModelSlot {
-    uint64_t base;
-    uint64_t npages;        /* 0: no such slot */
-    uint8_t *writable;      /* [offset], atomic: permission in page tables */
-    /* [vcpu][offset]: cached, with permission to write; under its guest_lock */
-    uint8_t *cached;
-} ModelSlot;
-
-typedef struct ModelEntry {
-    uint32_t key;
-    uint64_t offset;
-} ModelEntry;
-
-typedef struct ModelVcpu {
-    pthread_mutex_t guest_lock;
-    struct kvm_dirty_gfn *gfns;
-    uint32_t dirty_index;   /* under guest_lock */
-    uint32_t reset_index;   /* atomic, written under ioctl_lock */
-    ModelEntry *pml;        /* under guest_lock */
-    uint32_t pml_used;
-    uint64_t pushed;
-} ModelVcpu;
+#include <sys/mman.h>
+#include "ring-model-int.h"
 
 /* Entries taken off a ring that are to be protected together */
 #define BATCH_PAGES 64
@@ -48,23 +18,14 @@ typedef struct ModelBatch {
     unsigned used;
 } ModelBatch;
 
-struct RingModel {
-    RingModelConfig config;
-    pthread_mutex_t ioctl_lock;
-    ModelSlot slots[RING_MODEL_AS_MAX][RING_MODEL_SLOT_MAX];
-    uint64_t *ram;          /* atomic */
-    ModelVcpu *vcpus;
-};
-
-static void interleave(RingModel *model)
+void model_interleave(RingModel *model)
 {
     if (model->config.interleave) {
         model->config.interleave(model->config.opaque);
     }
 }
 
-/* The slot that @key names, though it may be an empty one, or NULL */
-static ModelSlot *slot_at(RingModel *model, uint32_t key)
+ModelSlot *model_slot_at(RingModel *model, uint32_t key)
 {
     uint32_t as = key >> 16, id = key & 0xffff;
 
@@ -74,14 +35,14 @@ static ModelSlot *slot_at(RingModel *model, uint32_t key)
     return &model->slots[as][id];
 }
 
-static void vcpus_hold(RingModel *model)
+void model_vcpus_hold(RingModel *model)
 {
     for (unsigned i = 0; i < model->config.vcpus; i++) {
         pthread_mutex_lock(&model->vcpus[i].guest_lock);
     }
 }
 
-static void vcpus_release(RingModel *model)
+void model_vcpus_release(RingModel *model)
 {
     for (unsigned i = model->config.vcpus; i-- > 0;) {
         pthread_mutex_unlock(&model->vcpus[i].guest_lock);
@@ -92,8 +53,10 @@ RingModel *ring_model_new(const RingModelConfig *config)
 {
     RingModel *model = g_new0(RingModel, 1);
 
-    g_assert_cmpuint(config->reserved, <, config->ring_size);
-    g_assert_cmpuint(config->pml_size, <=, config->reserved);
+    if (config->ring_size) {
+        g_assert_cmpuint(config->reserved, <, config->ring_size);
+        g_assert_cmpuint(config->pml_size, <=, config->reserved);
+    }
 
     model->config = *config;
     model->ram = g_new0(uint64_t, config->pages);
@@ -103,6 +66,7 @@ RingModel *ring_model_new(const RingModelConfig *config)
         ModelVcpu *vcpu = &model->vcpus[i];
 
         pthread_mutex_init(&vcpu->guest_lock, NULL);
+        vcpu->fd = -1;
         vcpu->gfns = g_new0(struct kvm_dirty_gfn, config->ring_size);
         vcpu->pml = g_new0(ModelEntry, config->pml_size);
         vcpu->dirty_index = config->first_index;
@@ -114,13 +78,21 @@ RingModel *ring_model_new(const RingModelConfig *config)
 void ring_model_free(RingModel *model)
 {
     for (unsigned i = 0; i < model->config.vcpus; i++) {
-        pthread_mutex_destroy(&model->vcpus[i].guest_lock);
-        g_free(model->vcpus[i].gfns);
-        g_free(model->vcpus[i].pml);
+        ModelVcpu *vcpu = &model->vcpus[i];
+
+        pthread_mutex_destroy(&vcpu->guest_lock);
+        if (vcpu->fd >= 0) {
+            munmap(vcpu->gfns, model->config.ring_size * sizeof(*vcpu->gfns));
+            close(vcpu->fd);
+        } else {
+            g_free(vcpu->gfns);
+        }
+        g_free(vcpu->pml);
     }
     for (unsigned as = 0; as < RING_MODEL_AS_MAX; as++) {
         for (unsigned id = 0; id < RING_MODEL_SLOT_MAX; id++) {
             g_free(model->slots[as][id].writable);
+            g_free(model->slots[as][id].dirty);
             g_free(model->slots[as][id].cached);
         }
     }
@@ -130,29 +102,62 @@ void ring_model_free(RingModel *model)
     g_free(model);
 }
 
+void ring_model_use_rings(RingModel *model, uint32_t size, uint32_t reserved)
+{
+    size_t bytes = size * sizeof(struct kvm_dirty_gfn);
+
+    g_assert_cmpuint(model->config.ring_size, ==, 0);
+    model->config.ring_size = size;
+    model->config.reserved = reserved;
+    for (unsigned i = 0; i < model->config.vcpus; i++) {
+        ModelVcpu *vcpu = &model->vcpus[i];
+
+        vcpu->fd = memfd_create("ring-model", MFD_CLOEXEC);
+        g_assert_cmpint(vcpu->fd, >=, 0);
+        g_assert_cmpint(ftruncate(vcpu->fd, RING_MODEL_MAP_OFFSET + bytes), ==,
+                        0);
+        g_free(vcpu->gfns);
+        vcpu->gfns = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                          vcpu->fd, RING_MODEL_MAP_OFFSET);
+        g_assert_true(vcpu->gfns != MAP_FAILED);
+    }
+}
+
+int ring_model_fd(RingModel *model, unsigned vcpu)
+{
+    return model->vcpus[vcpu].fd;
+}
+
 struct kvm_dirty_gfn *ring_model_map(RingModel *model, unsigned vcpu)
 {
     return model->vcpus[vcpu].gfns;
 }
 
-void ring_model_set_slot(RingModel *model, uint32_t key, uint64_t base,
-                         uint64_t npages)
+void ring_model_add_slot(RingModel *model, uint32_t key, uint64_t base,
+                         uint64_t npages, bool logged, bool all)
 {
-    ModelSlot *slot = slot_at(model, key);
+    ModelSlot *slot = model_slot_at(model, key);
 
     g_assert_nonnull(slot);
     g_assert_cmpuint(base + npages, <=, model->config.pages);
 
     pthread_mutex_lock(&model->ioctl_lock);
-    vcpus_hold(model);
+    model_vcpus_hold(model);
     g_free(slot->writable);
     g_free(slot->cached);
     slot->base = base;
     slot->npages = npages;
     slot->writable = g_new0(uint8_t, npages);
     slot->cached = g_new0(uint8_t, npages * model->config.vcpus);
-    vcpus_release(model);
+    model_slot_log(model, slot, logged, all);
+    model_vcpus_release(model);
     pthread_mutex_unlock(&model->ioctl_lock);
+}
+
+void ring_model_set_slot(RingModel *model, uint32_t key, uint64_t base,
+                         uint64_t npages)
+{
+    ring_model_add_slot(model, key, base, npages, true, false);
 }
 
 static uint32_t ring_used(const ModelVcpu *vcpu)
@@ -178,10 +183,30 @@ static void push(RingModel *model, ModelVcpu *vcpu, uint32_t key,
     vcpu->pushed++;
 }
 
+/* A page has become writable: to the ring, to the bitmap, or to nowhere */
+static void record(RingModel *model, ModelVcpu *vcpu, uint32_t key,
+                   uint64_t offset)
+{
+    ModelSlot *slot = model_slot_at(model, key);
+    uint32_t size = model->config.ring_size;
+
+    if (offset >= slot->npages || !slot->logged) {
+        return;
+    }
+    if (!size || (model->overflow && ring_used(vcpu) == size)) {
+        __atomic_store_n(&slot->dirty[offset], 1, __ATOMIC_RELEASE);
+        if (size) {
+            __atomic_fetch_add(&vcpu->overflowed, 1, __ATOMIC_RELAXED);
+        }
+    } else {
+        push(model, vcpu, key, offset);
+    }
+}
+
 static void pml_flush(RingModel *model, ModelVcpu *vcpu)
 {
     for (uint32_t i = 0; i < vcpu->pml_used; i++) {
-        push(model, vcpu, vcpu->pml[i].key, vcpu->pml[i].offset);
+        record(model, vcpu, vcpu->pml[i].key, vcpu->pml[i].offset);
     }
     vcpu->pml_used = 0;
 }
@@ -190,7 +215,7 @@ static void log_write(RingModel *model, ModelVcpu *vcpu, uint32_t key,
                       uint64_t offset)
 {
     if (!model->config.pml_size) {
-        push(model, vcpu, key, offset);
+        record(model, vcpu, key, offset);
         return;
     }
     vcpu->pml[vcpu->pml_used++] = (ModelEntry) { key, offset };
@@ -201,6 +226,9 @@ static void log_write(RingModel *model, ModelVcpu *vcpu, uint32_t key,
 
 static bool ring_soft_full(RingModel *model, ModelVcpu *vcpu)
 {
+    if (!model->config.ring_size || (model->overflow && !model->stop)) {
+        return false;
+    }
     return ring_used(vcpu) >=
         model->config.ring_size - model->config.reserved;
 }
@@ -214,7 +242,7 @@ RingModelExit ring_model_store(RingModel *model, unsigned index, uint32_t key,
     uint8_t *cached;
 
     pthread_mutex_lock(&vcpu->guest_lock);
-    slot = slot_at(model, key);
+    slot = model_slot_at(model, key);
     if (!slot || offset >= slot->npages) {
         ret = RING_MODEL_MMIO;
     } else if (ring_soft_full(model, vcpu)) {
@@ -266,7 +294,7 @@ void ring_model_exit(RingModel *model, unsigned index)
     pthread_mutex_unlock(&vcpu->guest_lock);
 }
 
-static void flush_cached(RingModel *model)
+void model_flush_cached(RingModel *model)
 {
     for (unsigned i = 0; i < model->config.vcpus; i++) {
         pthread_mutex_lock(&model->vcpus[i].guest_lock);
@@ -286,12 +314,12 @@ static void flush_cached(RingModel *model)
 static void batch_protect(RingModel *model, ModelBatch *batch)
 {
     for (unsigned i = 0; i < batch->used; i++) {
-        ModelSlot *slot = slot_at(model, batch->entries[i].key);
+        ModelSlot *slot = model_slot_at(model, batch->entries[i].key);
         uint64_t offset = batch->entries[i].offset;
 
         if (slot && offset < slot->npages) {
             __atomic_store_n(&slot->writable[offset], 0, __ATOMIC_RELEASE);
-            interleave(model);
+            model_interleave(model);
         }
     }
     batch->used = 0;
@@ -344,7 +372,7 @@ int ring_model_reset(RingModel *model)
             __atomic_store_n(&gfn->flags, 0, __ATOMIC_RELEASE);
             __atomic_store_n(&vcpu->reset_index, index + 1, __ATOMIC_RELEASE);
             count++;
-            interleave(model);
+            model_interleave(model);
 
             if (!batch_takes(&batch, entry.key, entry.offset)) {
                 batch_protect(model, &batch);
@@ -357,8 +385,8 @@ int ring_model_reset(RingModel *model)
         }
     }
     if (count) {
-        flush_cached(model);
-        interleave(model);
+        model_flush_cached(model);
+        model_interleave(model);
     }
     pthread_mutex_unlock(&model->ioctl_lock);
 
@@ -375,10 +403,10 @@ void ring_model_protect_all(RingModel *model)
             for (uint64_t page = 0; page < slot->npages; page++) {
                 __atomic_store_n(&slot->writable[page], 0, __ATOMIC_RELEASE);
             }
-            interleave(model);
+            model_interleave(model);
         }
     }
-    flush_cached(model);
+    model_flush_cached(model);
     pthread_mutex_unlock(&model->ioctl_lock);
 }
 
@@ -389,7 +417,7 @@ uint64_t ring_model_load(RingModel *model, uint64_t page)
 
 bool ring_model_is_writable(RingModel *model, uint32_t key, uint64_t offset)
 {
-    ModelSlot *slot = slot_at(model, key);
+    ModelSlot *slot = model_slot_at(model, key);
 
     if (!slot || offset >= slot->npages) {
         return false;
@@ -421,6 +449,17 @@ void ring_model_foreach_pending(RingModel *model, RingModelPendingFn *fn,
         }
         for (uint32_t at = 0; at < vcpu->pml_used; at++) {
             fn(opaque, vcpu->pml[at].key, vcpu->pml[at].offset);
+        }
+    }
+    for (uint32_t as = 0; as < RING_MODEL_AS_MAX; as++) {
+        for (uint32_t id = 0; id < RING_MODEL_SLOT_MAX; id++) {
+            ModelSlot *slot = &model->slots[as][id];
+
+            for (uint64_t at = 0; slot->dirty && at < slot->npages; at++) {
+                if (slot->dirty[at]) {
+                    fn(opaque, RING_MODEL_KEY(as, id), at);
+                }
+            }
         }
     }
 }

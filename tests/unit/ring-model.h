@@ -25,6 +25,9 @@
 #define RING_MODEL_AS_MAX   2       /* address spaces: ordinary, SMM */
 #define RING_MODEL_SLOT_MAX 16      /* slots in each */
 
+/* Where a ring begins in the memory file of its vCPU */
+#define RING_MODEL_MAP_OFFSET (4096 * KVM_DIRTY_LOG_PAGE_OFFSET)
+
 /* How struct kvm_dirty_gfn names slot @id of address space @as. */
 #define RING_MODEL_KEY(as, id) ((uint32_t)(as) << 16 | (id))
 
@@ -53,7 +56,7 @@ typedef struct RingModelFault {
 
 typedef struct RingModelConfig {
     unsigned vcpus;
-    uint32_t ring_size;     /* entries, a power of two */
+    uint32_t ring_size;     /* entries, a power of two; 0: no rings (yet) */
     uint32_t reserved;      /* a vCPU leaves when only these are left */
     uint32_t pml_size;      /* > 0: collect so many before they are logged */
     uint32_t first_index;   /* where the free running indices start */
@@ -78,16 +81,27 @@ typedef enum RingModelExit {
 RingModel *ring_model_new(const RingModelConfig *config);
 void ring_model_free(RingModel *model);
 
+/*
+ * Give the vCPUs rings of @size entries, having had none.  They are in memory
+ * files, at RING_MODEL_MAP_OFFSET, for user space to map.
+ */
+void ring_model_use_rings(RingModel *model, uint32_t size, uint32_t reserved);
+int ring_model_fd(RingModel *model, unsigned vcpu);
+
 /* What user space would mmap() from the vCPU. */
 struct kvm_dirty_gfn *ring_model_map(RingModel *model, unsigned vcpu);
 
 /*
- * Let slot @key show RAM pages from @base on, write-protected; @npages 0
- * removes it.  The vCPUs wait meanwhile.  Entries that name the slot stay in
- * the rings.
+ * Let slot @key show RAM pages from @base on, write-protected and logged;
+ * @npages 0 removes it.  The vCPUs wait meanwhile.  Entries that name the slot
+ * stay in the rings.
  */
 void ring_model_set_slot(RingModel *model, uint32_t key, uint64_t base,
                          uint64_t npages);
+
+/* The same; it is logged or not, in a bitmap with @all bits set or none. */
+void ring_model_add_slot(RingModel *model, uint32_t key, uint64_t base,
+                         uint64_t npages, bool logged, bool all);
 
 /* KVM_RUN up to and including one store to the guest's memory. */
 RingModelExit ring_model_store(RingModel *model, unsigned vcpu, uint32_t key,
@@ -108,6 +122,53 @@ int ring_model_reset(RingModel *model);
 
 /* Write-protect every page of every slot, as turning logging on does. */
 void ring_model_protect_all(RingModel *model);
+
+/* The following are in log-model.c. */
+
+/*
+ * Log slot @key to rings, or to a bitmap if there are none or they overflow;
+ * or, with @logged false, log it nowhere and forget its bitmap.
+ * @all: all bits of the bitmap are set
+ * @protect: then write-protect all of it; vCPUs may write in between
+ */
+void ring_model_set_logged(RingModel *model, uint32_t key, bool logged,
+                           bool all, bool protect);
+
+/*
+ * Have bitmaps in spite of rings, for what is written without a vCPU.  Before
+ * any slot is logged.
+ */
+void ring_model_use_bitmaps(RingModel *model);
+
+/* A page is written without a vCPU, as by an interrupt controller. */
+void ring_model_store_outside(RingModel *model, uint32_t key, uint64_t offset,
+                              uint64_t value);
+
+/*
+ * Let rings overflow to bitmaps.  With @stop vCPUs leave all the same when
+ * their rings are nearly full.
+ */
+void ring_model_set_overflow(RingModel *model, bool stop);
+
+/* How many pages went to bitmaps since then */
+uint64_t ring_model_overflowed(RingModel *model);
+
+/*
+ * Copy the bitmap of slot @key to @bitmap, in whole 64-bit words.
+ * @clear: and clear it
+ * @protect: and write-protect the pages that were set
+ * Returns: false if the slot has no bitmap
+ */
+bool ring_model_get_log(RingModel *model, uint32_t key, uint64_t *bitmap,
+                        bool clear, bool protect);
+
+/*
+ * Clear those bits of pages from @first on that are set in @bitmap, too, and
+ * write-protect their pages.
+ * Returns: false if the slot has no bitmap
+ */
+bool ring_model_clear_log(RingModel *model, uint32_t key, uint64_t first,
+                          uint64_t npages, const uint64_t *bitmap);
 
 /* What a page of RAM holds */
 uint64_t ring_model_load(RingModel *model, uint64_t page);
