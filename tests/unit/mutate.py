@@ -44,6 +44,7 @@ class Builder:
         self.args = args
         self.mutants = mutants
         self.work = work
+        self.whole = os.path.join(work, 'unchanged')    # the code as it is
         self.support = [os.path.join(args.tests, name + '.c')
                         for name in mutants.SUPPORT] + args.also
         self.cflags = glib('--cflags')
@@ -79,28 +80,37 @@ class Builder:
         return self.objects[key]
 
     def prepare(self, programs):
-        """Compile what no mutant changes."""
+        """Compile what no mutant changes, and the code as it is."""
         jobs = set()
         for program, variant, _ in programs:
             own = os.path.join(self.args.tests, program + '.c')
-            jobs |= {(source, variant) for source in [own] + self.support}
+            jobs |= {(source, variant, self.work)
+                     for source in [own] + self.support}
+            jobs |= {(os.path.join(self.whole, name + '.c'), variant,
+                      self.whole) for name in self.mutants.SOURCES}
 
         def job(key):
-            return self.object(*key, self.work)
+            return self.object(*key)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(job, sorted(jobs)))
 
-    def link(self, program, variant, source_dir, headers=False):
-        """With HEADERS, those in SOURCE_DIR are not as the program knows."""
+    def link(self, program, variant, source_dir, changed=()):
+        """Of the code, the files CHANGED are to be taken from SOURCE_DIR.
+
+        If a header is among them, whatever may include it is compiled again.
+        """
+        headers = any(file.endswith('.h') for file in changed)
         out = os.path.join(source_dir, f'{program}-{variant}')
         own = os.path.join(self.args.tests, program + '.c')
         objects = [self.object(source, variant,
                                source_dir if headers else self.work)
                    for source in [own] + self.support]
         for name in self.mutants.SOURCES:
-            objects.append(self.object(os.path.join(source_dir, name + '.c'),
-                                       variant, source_dir))
+            where = source_dir if headers or name + '.c' in changed \
+                else self.whole
+            objects.append(self.object(os.path.join(where, name + '.c'),
+                                       variant, where))
         self.run(self.args.cc + SANITIZE[variant] + objects + ['-o', out] +
                  self.libs + ['-pthread', '-lm'])
         return out
@@ -177,7 +187,7 @@ def try_mutant(args, builder, mutant):
     """Returns (killed, report lines)."""
     name, programs, edits = mutant
     directory = os.path.join(builder.work, name)
-    headers = any(file.endswith('.h') for file, _, _ in edits)
+    changed = {file for file, _, _ in edits}
     report = []
     killed = True
     try:
@@ -185,7 +195,7 @@ def try_mutant(args, builder, mutant):
         for file, old, new in edits:
             edit(directory, file, old, new)
         for program, variant, path in programs:
-            built = builder.link(program, variant, directory, headers)
+            built = builder.link(program, variant, directory, changed)
             chances = builder.mutants.CHANCES.get((program, variant, path), 1)
             for _ in range(chances):
                 why = failure(built, path)
@@ -223,11 +233,10 @@ def main():
         builder = Builder(args, mutants, work)
         print(f'1..{len(todo)}', flush=True)
         try:
+            copy_code(args, mutants, builder.whole)
             builder.prepare(programs)
-            whole = os.path.join(work, 'unchanged')
-            copy_code(args, mutants, whole)
             for program, variant, path in programs:
-                why = failure(builder.link(program, variant, whole), path)
+                why = failure(builder.link(program, variant, builder.whole), path)
                 if why:
                     raise Broken(f'{program} ({variant}) fails already '
                                  f'without a mutation: {why}')
