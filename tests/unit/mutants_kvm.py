@@ -11,8 +11,9 @@ SOURCES = ['util/dirty-history'] + [ROOMS + name for name in (
     'log/wp-all-backend', 'ring/backend', 'ring/full', 'ring/overflow',
     'ring/pace', 'ring/reset', 'ring/ring', 'ring/set', 'ring/sort',
     'ring/sync', 'ring/turn', 'stats/vcpu')]
-SUPPORT = ['kvm-caps', 'kvm-model', 'kvm-world', 'kvm-world-sender',
-           'log-model', 'qemu-stubs', 'ring-model', 'tracker-stubs']
+SUPPORT = ['kvm-caps', 'kvm-fixture', 'kvm-model', 'kvm-world',
+           'kvm-world-sender', 'log-model', 'qemu-stubs', 'ring-model',
+           'tracker-stubs']
 
 LATE = ('test-kvm-late', 'plain', None)
 LOG = ('test-kvm-log', 'plain', None)

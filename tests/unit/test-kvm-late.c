@@ -12,35 +12,17 @@
 #include "hw/boards.h"
 #include "system/dirty-tracking.h"
 #include "accel/kvm/dirty/kvm-all.h"
-#include "kvm-world.h"
+#include "kvm-fixture.h"
 
 #define PAGES 256
 
 /* Four slots of 64 pages, and one in SMM's address space for half of them */
-typedef struct Fixture {
-    World *w;
-    WorldRegion *ram, *smm;
-} Fixture;
-
 static void set_up(Fixture *f, gconstpointer opaque)
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = KVM_DIRTY_TRACKING_MODE_RING,
-        .ring_size = 256,
-        .vcpus = 2,
-        .pages = PAGES,
-    };
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_RING, PAGES);
 
     config.offer.ring_overflow = 0;
-    f->w = world_boot(&config);
-    f->ram = world_map(f->w, 0, 0, 0, PAGES, 64);
-    f->smm = world_map(f->w, 1, 0, 0, 128, 128);
-}
-
-static void tear_down(Fixture *f, gconstpointer opaque)
-{
-    world_free(f->w);
+    boot(f, &config, 64, 128);
 }
 
 static bool is_logged(World *w, const WorldRegion *region, uint64_t offset)
@@ -113,15 +95,9 @@ static void store_again(void *opaque)
 
 static World *boot_with(void (*interleave)(void *opaque))
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = KVM_DIRTY_TRACKING_MODE_RING,
-        .ring_size = 256,
-        .vcpus = 2,
-        .pages = PAGES,
-        .interleave = interleave,
-    };
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_RING, PAGES);
 
+    config.interleave = interleave;
     return world_boot(&config);
 }
 
@@ -171,10 +147,7 @@ static void test_refused(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_unmap(w, f->smm);
-    world_migrate(w, true);
-    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 1, 1, ENOMEM);
-    world_send_all(w);
+    migrate_refused(f, true);
     g_assert_cmpuint(late(w), ==, 0);
     g_assert_false(is_logged(w, f->ram, 64));
     for (int i = 0; i < 3; i++) {
@@ -194,10 +167,7 @@ static void test_refused_and_removed(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_unmap(w, f->smm);
-    world_migrate(w, true);
-    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 1, 1, ENOMEM);
-    world_send_all(w);
+    migrate_refused(f, true);
     world_store(w, 0, f->ram, 100, 1);
     world_unmap(w, f->ram);
     world_check(w, "removed");
@@ -211,10 +181,7 @@ static void test_refused_at_start(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_unmap(w, f->smm);
-    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 1, 1, ENOMEM);
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate_refused(f, false);
     world_store(w, 0, f->ram, 100, 1);
     world_sync(w, false);
     g_assert_cmpuint(world_to_send(w, 64, 64), ==, 64);

@@ -8,62 +8,44 @@
 
 #include "qemu/osdep.h"
 #include "exec/ramlist.h"
-#include "kvm-world.h"
+#include "kvm-fixture.h"
 
 #define PAGES 256
 #define MANUAL KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE
 #define SET KVM_DIRTY_LOG_INITIALLY_SET
 
-/* Slots of 100, 100 and 56 pages, and one in SMM's address space */
-typedef struct Fixture {
-    World *w;
-    WorldRegion *ram, *smm;
-    /* Of the last KVM_CLEAR_DIRTY_LOG */
+/* The last KVM_CLEAR_DIRTY_LOG */
+static struct {
     uint64_t first, npages, words[4];
-} Fixture;
+} cleared;
 
 static int enter(void *opaque, unsigned long request, const void *arg)
 {
     const struct kvm_clear_dirty_log *clear = arg;
-    World *w = opaque;
-    Fixture *f = w->test;
 
-    if (f && request == KVM_CLEAR_DIRTY_LOG) {
-        f->first = clear->first_page;
-        f->npages = clear->num_pages;
-        memcpy(f->words, clear->dirty_bitmap,
-               DIV_ROUND_UP(f->npages, 64) * sizeof(f->words[0]));
+    if (request == KVM_CLEAR_DIRTY_LOG) {
+        cleared.first = clear->first_page;
+        cleared.npages = clear->num_pages;
+        memcpy(cleared.words, clear->dirty_bitmap,
+               DIV_ROUND_UP(cleared.npages, 64) * sizeof(cleared.words[0]));
     }
     return 0;
 }
 
+/* Slots of 100, 100 and 56 pages, and one in SMM's address space */
 static void set_up(Fixture *f, gconstpointer manual)
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = KVM_DIRTY_TRACKING_MODE_LOG,
-        .vcpus = 2,
-        .pages = PAGES,
-        .enter = enter,
-    };
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_LOG, PAGES);
 
+    config.enter = enter;
     config.offer.manual_protect = GPOINTER_TO_INT(manual);
-    f->w = world_boot(&config);
-    f->w->test = f;
-    f->ram = world_map(f->w, 0, 0, 0, PAGES, 100);
-    f->smm = world_map(f->w, 1, 0, 0, 64, 64);
-}
-
-static void tear_down(Fixture *f, gconstpointer opaque)
-{
-    world_free(f->w);
+    boot(f, &config, 100, 64);
 }
 
 /* All has been sent; what was logged until then is known. */
-static void migrate(Fixture *f)
+static void migrate_and_sync(Fixture *f)
 {
-    world_migrate(f->w, false);
-    world_send_all(f->w);
+    migrate(f);
     world_sync(f->w, false);
     world_send_all(f->w);
     g_assert_cmpuint(world_to_send(f->w, 0, PAGES), ==, 0);
@@ -82,7 +64,7 @@ static void test_legacy(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 150, 1);
     g_assert_true(is_writable(w, f->ram, 150));
     world_sync(w, false);
@@ -101,7 +83,7 @@ static void test_manual(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 150, 1);
     world_store(w, 0, f->ram, 10, 1);
     world_sync(w, false);
@@ -146,19 +128,19 @@ static void test_unseen(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 101, 1);
     world_sync(w, false);
     world_store(w, 1, f->ram, 102, 1);
     world_send(w, 101);
-    g_assert_cmphex(f->words[0], ==, 2);
+    g_assert_cmphex(cleared.words[0], ==, 2);
     world_check(w, "cleared");
     world_sync(w, false);
     g_assert_true(w->bmap[102]);
     g_assert_false(w->bmap[101]);
     /* What was cleared is not cleared once more with the next. */
     world_send_all(w);
-    g_assert_cmphex(f->words[0], ==, 4);
+    g_assert_cmphex(cleared.words[0], ==, 4);
     g_assert_cmpuint(world_finish(w), ==, 0);
 }
 
@@ -171,8 +153,7 @@ static void clear_section(Fixture *f, uint64_t first, uint64_t npages)
         .offset_within_address_space = first * KVM_MODEL_PAGE,
     };
 
-    f->first = f->npages = 0;
-    memset(f->words, 0, sizeof(f->words));
+    memset(&cleared, 0, sizeof(cleared));
     listener->log_clear(listener, &section);
 }
 
@@ -181,37 +162,37 @@ static void test_ranges(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    migrate(f);
+    migrate_and_sync(f);
     for (int i = 0; i < 100; i++) {
         world_store(w, 0, f->ram, i, 1);
     }
     world_sync(w, false);
 
     clear_section(f, 3, 4);
-    g_assert_cmpuint(f->first, ==, 0);
-    g_assert_cmpuint(f->npages, ==, 64);
-    g_assert_cmphex(f->words[0], ==, 0x78);
+    g_assert_cmpuint(cleared.first, ==, 0);
+    g_assert_cmpuint(cleared.npages, ==, 64);
+    g_assert_cmphex(cleared.words[0], ==, 0x78);
     g_assert_false(is_writable(w, f->ram, 6));
     g_assert_true(is_writable(w, f->ram, 7));
 
     clear_section(f, 62, 4);
-    g_assert_cmpuint(f->first, ==, 0);
-    g_assert_cmpuint(f->npages, ==, 100);
-    g_assert_cmphex(f->words[0], ==, 3ULL << 62);
-    g_assert_cmphex(f->words[1], ==, 3);
+    g_assert_cmpuint(cleared.first, ==, 0);
+    g_assert_cmpuint(cleared.npages, ==, 100);
+    g_assert_cmphex(cleared.words[0], ==, 3ULL << 62);
+    g_assert_cmphex(cleared.words[1], ==, 3);
 
     clear_section(f, 99, 1);
-    g_assert_cmpuint(f->first, ==, 64);
-    g_assert_cmpuint(f->npages, ==, 36);
-    g_assert_cmphex(f->words[0], ==, 1ULL << 35);
+    g_assert_cmpuint(cleared.first, ==, 64);
+    g_assert_cmpuint(cleared.npages, ==, 36);
+    g_assert_cmphex(cleared.words[0], ==, 1ULL << 35);
     g_assert_true(is_writable(w, f->ram, 98));
     g_assert_false(is_writable(w, f->ram, 99));
 
     /* All that is left of the slot, and nothing of the next one */
     clear_section(f, 0, 100);
-    g_assert_cmpuint(f->npages, ==, 100);
-    g_assert_cmphex(f->words[0], ==, ~0x78ULL & ~(3ULL << 62));
-    g_assert_cmphex(f->words[1], ==, ((1ULL << 35) - 1) & ~3ULL);
+    g_assert_cmpuint(cleared.npages, ==, 100);
+    g_assert_cmphex(cleared.words[0], ==, ~0x78ULL & ~(3ULL << 62));
+    g_assert_cmphex(cleared.words[1], ==, ((1ULL << 35) - 1) & ~3ULL);
     for (int i = 0; i < 100; i++) {
         g_assert_false(is_writable(w, f->ram, i));
     }
@@ -224,7 +205,7 @@ static void test_last_pass(Fixture *f, gconstpointer opaque)
     World *w = f->w;
     unsigned calls;
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 101, 1);
     world_set_running(w, false);
     world_sync(w, true);
@@ -246,7 +227,7 @@ static void test_get_fails(Fixture *f, gconstpointer opaque)
     World *w = f->w;
 
     world_unmap(w, f->smm);
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 230, 1);
     kvm_model_refuse(w->kvm, KVM_GET_DIRTY_LOG, 1, 1, EIO);
     world_sync(w, false);
@@ -262,7 +243,7 @@ static void test_clear_fails(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 70, 1);
     world_sync(w, false);
     kvm_model_refuse(w->kvm, KVM_CLEAR_DIRTY_LOG, 0, 1, EINTR);
@@ -279,10 +260,7 @@ static void test_blind(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_unmap(w, f->smm);
-    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 1, 1, ENOMEM);
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate_refused(f, false);
     world_sync(w, false);
     world_send_all(w);
     for (int i = 0; i < 2; i++) {
@@ -300,13 +278,13 @@ static void test_again(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 101, 1);
     world_sync(w, false);
     world_end_migration(w);
     g_assert_null(world_slot(w, f->ram, 101)->dirty_bmap);
     world_store(w, 0, f->ram, 103, 1);
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 1, f->ram, 101, 2);
     world_store(w, 1, f->ram, 103, 2);
     world_check(w, "written");
@@ -318,7 +296,7 @@ static void test_removed(Fixture *f, gconstpointer opaque)
     World *w = f->w;
     KVMSlot *slot = world_slot(w, f->smm, 0);
 
-    migrate(f);
+    migrate_and_sync(f);
     world_store(w, 0, f->ram, 199, 1);
     world_store(w, 0, f->smm, 3, 1);
     world_unmap(w, f->smm);
@@ -353,12 +331,7 @@ static void test_display(Fixture *f, gconstpointer opaque)
 /* What KVM offers but does not do is done without. */
 static void test_not_enabled(void)
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = KVM_DIRTY_TRACKING_MODE_LOG,
-        .vcpus = 1,
-        .pages = PAGES,
-    };
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_LOG, PAGES);
     Fixture f = { .w = world_new(&config) };
 
     kvm_model_refuse(f.w->kvm, KVM_ENABLE_CAP, 0, 1, EPERM);
@@ -366,8 +339,7 @@ static void test_not_enabled(void)
     g_assert_nonnull(strstr(f.w->said->str, "cannot be enabled (Operation not "
                             "permitted): pages are protected by each fetch"));
     world_start(f.w);
-    f.ram = world_map(f.w, 0, 0, 0, PAGES, 100);
-    f.smm = world_map(f.w, 1, 0, 0, 64, 64);
+    map_memory(&f, 100, 64);
     test_legacy(&f, NULL);
     world_free(f.w);
 }

@@ -8,10 +8,9 @@
 
 #include "qemu/osdep.h"
 #include "system/dirty-tracking.h"
-#include "kvm-world.h"
+#include "kvm-fixture.h"
 
 #define PAGES 512
-#define RING_SIZE 256
 
 typedef enum Kernel {
     WITH_BITMAP,            /* for what is written without a vCPU */
@@ -19,50 +18,14 @@ typedef enum Kernel {
 } Kernel;
 
 /* Four slots of 128 pages, and one in SMM's address space */
-typedef struct Fixture {
-    World *w;
-    WorldRegion *ram, *smm;
-} Fixture;
-
 static void set_up(Fixture *f, gconstpointer kernel)
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = KVM_DIRTY_TRACKING_MODE_RING,
-        .ring_size = RING_SIZE,
-        .vcpus = 2,
-        .pages = PAGES,
-    };
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_RING, PAGES);
 
     config.offer.ring_with_bitmap = GPOINTER_TO_INT(kernel) == WITH_BITMAP;
     config.offer.ring_overflow = GPOINTER_TO_INT(kernel) == OVERFLOW;
     config.offer.wp_all = 0;
-    f->w = world_boot(&config);
-    f->ram = world_map(f->w, 0, 0, 0, PAGES, 128);
-    f->smm = world_map(f->w, 1, 0, 0, 64, 64);
-}
-
-static void tear_down(Fixture *f, gconstpointer opaque)
-{
-    world_free(f->w);
-}
-
-static void migrate(Fixture *f)
-{
-    world_migrate(f->w, false);
-    world_send_all(f->w);
-    g_assert_cmpuint(world_to_send(f->w, 0, PAGES), ==, 0);
-}
-
-/* Write to @n pages of RAM from @first on. */
-static void write_pages(Fixture *f, uint64_t first, uint64_t n)
-{
-    static uint64_t value;
-
-    for (uint64_t page = first; page < first + n; page++) {
-        g_assert_cmpint(world_store_once(f->w, 0, f->ram, page, ++value), ==,
-                        RING_MODEL_DONE);
-    }
+    boot(f, &config, 128, 64);
 }
 
 /* Pages without a vCPU are looked for once, when nothing more can come. */

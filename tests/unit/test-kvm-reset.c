@@ -9,81 +9,45 @@
 #include "qemu/osdep.h"
 #include "exec/ramlist.h"
 #include "system/dirty-tracking.h"
-#include "kvm-world.h"
+#include "kvm-fixture.h"
 
 #define PAGES 512
-#define RING_SIZE 256
 
 typedef enum Kernel {
     PLAIN,                  /* rings and nothing else */
     OVERFLOW,               /* and KVM_RESET_DIRTY_RING */
 } Kernel;
 
-/* Four slots of 128 pages, and one in SMM's address space */
-typedef struct Fixture {
-    World *w;
-    WorldRegion *ram, *smm;
-    RingModelFault faults[4];   /* of the next resets, */
-    unsigned next, count;       /* as many as @count */
-} Fixture;
+/* How the next reset is to go wrong, if it is */
+static struct {
+    bool due;
+    RingModelFault how;
+} next_fault;
 
 static void fault(void *opaque, RingModelFault *how)
 {
-    World *w = opaque;
-    Fixture *f = w->test;
-
-    if (f && f->next < f->count) {
-        *how = f->faults[f->next++];
+    if (next_fault.due) {
+        *how = next_fault.how;
+        next_fault.due = false;
     }
 }
 
+/* Four slots of 128 pages, and one in SMM's address space */
 static void set_up(Fixture *f, gconstpointer kernel)
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = KVM_DIRTY_TRACKING_MODE_RING,
-        .ring_size = RING_SIZE,
-        .vcpus = 2,
-        .pages = PAGES,
-        .fault = fault,
-    };
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_RING, PAGES);
 
+    config.fault = fault;
     config.offer.ring_overflow = GPOINTER_TO_INT(kernel) == OVERFLOW;
     config.offer.wp_all = 0;
-    f->w = world_boot(&config);
-    f->w->test = f;
-    f->ram = world_map(f->w, 0, 0, 0, PAGES, 128);
-    f->smm = world_map(f->w, 1, 0, 0, 64, 64);
+    next_fault.due = false;
+    boot(f, &config, 128, 64);
 }
 
-static void tear_down(Fixture *f, gconstpointer opaque)
+static void go_wrong(uint32_t limit, bool forget, int result)
 {
-    world_free(f->w);
-}
-
-static void migrate(Fixture *f)
-{
-    world_migrate(f->w, false);
-    world_send_all(f->w);
-    g_assert_cmpuint(world_to_send(f->w, 0, PAGES), ==, 0);
-}
-
-/* Write to @n pages of RAM from @first on. */
-static void write_pages(Fixture *f, uint64_t first, uint64_t n)
-{
-    static uint64_t value;
-
-    for (uint64_t page = first; page < first + n; page++) {
-        g_assert_cmpint(world_store_once(f->w, 0, f->ram, page, ++value), ==,
-                        RING_MODEL_DONE);
-    }
-}
-
-static void go_wrong(Fixture *f, uint32_t limit, bool forget, int result)
-{
-    f->faults[0] = (RingModelFault) { limit, forget, result };
-    f->next = 0;
-    f->count = 1;
+    next_fault.how = (RingModelFault) { limit, forget, result };
+    next_fault.due = true;
 }
 
 static uint64_t reprotections(Fixture *f)
@@ -134,7 +98,7 @@ static void test_short(Fixture *f, gconstpointer opaque)
 {
     migrate(f);
     write_pages(f, 100, 50);
-    go_wrong(f, 20, true, 0);
+    go_wrong(20, true, 0);
     check_reprotected(f);
 }
 
@@ -147,7 +111,7 @@ static void test_interrupted(Fixture *f, gconstpointer opaque)
     for (int i = 1; i <= 2; i++) {
         write_pages(f, 100, 50);
         if (i == 1) {
-            go_wrong(f, 50, true, -EINTR);
+            go_wrong(50, true, -EINTR);
         }
         world_sync(w, false);
         g_assert_cmpuint(reprotections(f), ==, i);
@@ -169,7 +133,7 @@ static void test_fails(Fixture *f, gconstpointer opaque)
 
     migrate(f);
     write_pages(f, 100, 50);
-    go_wrong(f, 10, false, -EIO);
+    go_wrong(10, false, -EIO);
     world_sync(w, false);
     g_assert_cmpuint(reprotections(f), ==, 1);
     g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, PAGES);
@@ -190,7 +154,7 @@ static void test_not_reprotected(Fixture *f, gconstpointer opaque)
 
     migrate(f);
     write_pages(f, 100, 50);
-    go_wrong(f, 20, true, 0);
+    go_wrong(20, true, 0);
     /* Of the second slot: off and on, twice */
     kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 3, 1, ENOMEM);
     world_sync(w, false);
@@ -212,7 +176,7 @@ static void test_not_switched_off(Fixture *f, gconstpointer opaque)
 
     migrate(f);
     write_pages(f, 100, 50);
-    go_wrong(f, 20, true, 0);
+    go_wrong(20, true, 0);
     kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 0, 1, ENOMEM);
     world_sync(w, false);
     g_assert_cmpuint(w->lost, ==, 1);
@@ -232,7 +196,7 @@ static void test_late_stays_late(Fixture *f, gconstpointer opaque)
     world_migrate(w, true);
     world_send(w, 100);
     write_pages(f, 90, 30);
-    go_wrong(f, 5, true, 0);
+    go_wrong(5, true, 0);
     world_sync(w, false);
     key = world_key(w, f->ram, &offset);
     g_assert_cmpint(kvm_model_flags(w->kvm, key), ==, 0);

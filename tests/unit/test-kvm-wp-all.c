@@ -9,21 +9,19 @@
 #include "qemu/osdep.h"
 #include "exec/ramlist.h"
 #include "system/dirty-tracking.h"
-#include "kvm-world.h"
+#include "kvm-fixture.h"
 
 #define PAGES 256
 
 /* What the tracker asked of KVM, in order: see letter_of(). */
-typedef struct Fixture {
-    World *w;
-    WorldRegion *ram, *smm;
+static struct {
     GString *calls;
     /* Fail the next calls of that letter, if not 0. */
     char refuse;
     int err;
     /* Called before each ioctl */
-    void (*before)(struct Fixture *f, char letter);
-} Fixture;
+    void (*before)(Fixture *f, char letter);
+} asked;
 
 /*
  * g: a log is fetched, t: is taken, pages staying writable
@@ -62,52 +60,45 @@ static int enter(void *opaque, unsigned long request, const void *arg)
     if (!f || !letter) {
         return 0;
     }
-    g_string_append_c(f->calls, letter);
-    if (f->before) {
-        f->before(f, letter);
+    g_string_append_c(asked.calls, letter);
+    if (asked.before) {
+        asked.before(f, letter);
     }
-    return f->refuse == letter ? -f->err : 0;
+    return asked.refuse == letter ? -asked.err : 0;
 }
 
-static void start(Fixture *f, KvmDirtyTrackingMode mode, uint32_t ring_size)
+static void start(Fixture *f, KvmDirtyTrackingMode mode)
 {
-    WorldConfig config = {
-        .offer = kvm_model_everything,
-        .mode = mode,
-        .ring_size = ring_size,
-        .vcpus = 2,
-        .pages = PAGES,
-        .enter = enter,
-    };
+    WorldConfig config = everything(mode, PAGES);
 
-    f->calls = g_string_new(NULL);
-    f->w = world_boot(&config);
-    f->ram = world_map(f->w, 0, 0, 0, PAGES, 128);
-    f->smm = world_map(f->w, 1, 0, 0, 64, 64);
+    config.enter = enter;
+    memset(&asked, 0, sizeof(asked));
+    asked.calls = g_string_new(NULL);
+    boot(f, &config, 128, 64);
     f->w->test = f;
 }
 
 static void set_up(Fixture *f, gconstpointer opaque)
 {
-    start(f, KVM_DIRTY_TRACKING_MODE_WP_ALL, 0);
+    start(f, KVM_DIRTY_TRACKING_MODE_WP_ALL);
 }
 
 static void set_up_ring(Fixture *f, gconstpointer opaque)
 {
-    start(f, KVM_DIRTY_TRACKING_MODE_RING, 256);
+    start(f, KVM_DIRTY_TRACKING_MODE_RING);
 }
 
-static void tear_down(Fixture *f, gconstpointer opaque)
+static void stop(Fixture *f, gconstpointer opaque)
 {
     f->w->test = NULL;
-    world_free(f->w);
-    g_string_free(f->calls, true);
+    tear_down(f, opaque);
+    g_string_free(asked.calls, true);
 }
 
-static void assert_calls(Fixture *f, const char *expected)
+static void assert_calls(const char *expected)
 {
-    g_assert_cmpstr(f->calls->str, ==, expected);
-    g_string_truncate(f->calls, 0);
+    g_assert_cmpstr(asked.calls->str, ==, expected);
+    g_string_truncate(asked.calls, 0);
 }
 
 static unsigned long published(uint64_t page)
@@ -131,19 +122,18 @@ static void test_order(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_migrate(w, false);
-    world_send_all(w);
-    g_string_truncate(f->calls, 0);
+    migrate(f);
+    g_string_truncate(asked.calls, 0);
     world_store(w, 0, f->ram, 5, 1);
     world_store(w, 1, f->ram, 200, 1);
-    f->before = not_yet_published;
+    asked.before = not_yet_published;
     world_sync(w, false);
-    assert_calls(f, "tttp");
+    assert_calls("tttp");
     g_assert_true(w->bmap[5]);
     g_assert_true(w->bmap[200]);
     g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, 2);
     world_check(w, "synced");
-    f->before = NULL;
+    asked.before = NULL;
     world_send_all(w);
     g_assert_cmpuint(world_finish(w), ==, 0);
 }
@@ -161,12 +151,11 @@ static void test_written_meanwhile(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate(f);
     world_store(w, 0, f->ram, 5, 1);
-    f->before = write_before_protection;
+    asked.before = write_before_protection;
     world_sync(w, false);
-    f->before = NULL;
+    asked.before = NULL;
     world_check(w, "synced");
     world_send_all(w);
     world_check(w, "sent");
@@ -181,14 +170,14 @@ static void test_first_is_late(Fixture *f, gconstpointer opaque)
     World *w = f->w;
 
     world_migrate(w, true);
-    assert_calls(f, "ggg");
+    assert_calls("ggg");
     world_store(w, 0, f->ram, 3, 1);
     world_send(w, 3);
-    assert_calls(f, "ss");
+    assert_calls("ss");
     world_store(w, 0, f->ram, 3, 2);
     world_store(w, 0, f->ram, 250, 2);
     world_sync(w, false);
-    assert_calls(f, "tttp");
+    assert_calls("tttp");
     g_assert_true(w->bmap[3]);
     world_check(w, "synced");
     world_send_all(w);
@@ -200,14 +189,13 @@ static void test_stale_bitmap(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate(f);
     world_store(w, 0, f->ram, 5, 1);
     world_sync(w, false);
     g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, 1);
     world_send_all(w);
-    f->refuse = 't';
-    f->err = ENOENT;
+    asked.refuse = 't';
+    asked.err = ENOENT;
     world_sync(w, false);
     g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, 0);
 }
@@ -217,8 +205,7 @@ static void test_take_fails(Fixture *f, gconstpointer opaque)
     World *w = f->w;
 
     world_unmap(w, f->smm);
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate(f);
     world_store(w, 0, f->ram, 200, 1);
     /* Of the first slot only */
     kvm_model_refuse(w->kvm, KVM_GET_DIRTY_LOG, 0, 1, ENOMEM);
@@ -236,14 +223,13 @@ static void test_protection_fails(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate(f);
     g_assert_cmpuint(w->lost, ==, 0);
-    f->refuse = 'p';
-    f->err = EIO;
+    asked.refuse = 'p';
+    asked.err = EIO;
     world_sync(w, false);
     g_assert_cmpuint(w->lost, ==, 1);
-    f->refuse = 0;
+    asked.refuse = 0;
     for (int i = 0; i < 3; i++) {
         g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, PAGES);
         world_send_all(w);
@@ -260,10 +246,7 @@ static void test_blind(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_unmap(w, f->smm);
-    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 1, 1, ENOMEM);
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate_refused(f, false);
     for (int i = 0; i < 2; i++) {
         world_sync(w, false);
         g_assert_cmpuint(world_to_send(w, 0, 128), ==, 0);
@@ -280,7 +263,7 @@ static void test_log_start(Fixture *f, gconstpointer opaque)
     World *w = f->w;
 
     world_migrate(w, false);
-    g_assert_true(g_str_has_prefix(f->calls->str, "usssnp"));
+    g_assert_true(g_str_has_prefix(asked.calls->str, "usssnp"));
     g_assert_false(kvm_model_starts_unprotected(w->kvm));
     world_send_all(w);
     world_check(w, "sent");
@@ -293,21 +276,21 @@ static void test_log_start(Fixture *f, gconstpointer opaque)
 static void test_log_start_late(Fixture *f, gconstpointer opaque)
 {
     world_migrate(f->w, true);
-    g_assert_null(strpbrk(f->calls->str, "unps"));
+    g_assert_null(strpbrk(asked.calls->str, "unps"));
     world_send_all(f->w);
     world_check(f->w, "sent");
-    g_assert_null(strpbrk(f->calls->str, "un"));
+    g_assert_null(strpbrk(asked.calls->str, "un"));
 }
 
 static void test_log_start_refused(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    f->refuse = 'u';
-    f->err = EINVAL;
+    asked.refuse = 'u';
+    asked.err = EINVAL;
     world_migrate(w, false);
-    g_assert_true(g_str_has_prefix(f->calls->str, "usss"));
-    g_assert_null(strchr(f->calls->str, 'n'));
+    g_assert_true(g_str_has_prefix(asked.calls->str, "usss"));
+    g_assert_null(strchr(asked.calls->str, 'n'));
     g_assert_cmpuint(w->lost, ==, 0);
     world_send_all(w);
     world_check(w, "sent");
@@ -318,8 +301,8 @@ static void test_log_start_stuck(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    f->refuse = 'n';
-    f->err = EINVAL;
+    asked.refuse = 'n';
+    asked.err = EINVAL;
     world_migrate(w, false);
     g_assert_cmpuint(w->lost, ==, 1);
     world_send_all(w);
@@ -332,10 +315,10 @@ static void test_log_start_stuck(Fixture *f, gconstpointer opaque)
 static void test_other_commits(Fixture *f, gconstpointer opaque)
 {
     world_migrate(f->w, false);
-    g_string_truncate(f->calls, 0);
+    g_string_truncate(asked.calls, 0);
     world_end_migration(f->w);
     world_set_display(f->w, f->smm, true);
-    assert_calls(f, "s");
+    assert_calls("s");
 }
 
 /* A refresh is about the display's slots, and protects them alone. */
@@ -344,13 +327,12 @@ static void test_display(Fixture *f, gconstpointer opaque)
     World *w = f->w;
 
     world_set_display(w, f->smm, true);
-    world_migrate(w, false);
-    world_send_all(w);
-    g_string_truncate(f->calls, 0);
+    migrate(f);
+    g_string_truncate(asked.calls, 0);
     world_store(w, 0, f->smm, 3, 1);
     world_store(w, 0, f->ram, 200, 1);
     world_sync_display(w, f->smm);
-    assert_calls(f, "g");
+    assert_calls("g");
     world_check(w, "refreshed");
     world_take_published(w);
     g_assert_true(w->bmap[3]);
@@ -361,8 +343,7 @@ static void test_drain(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
 
-    world_migrate(w, false);
-    world_send_all(w);
+    migrate(f);
     world_store(w, 0, f->ram, 200, 1);
     world_store(w, 0, f->smm, 7, 2);
     world_unmap(w, f->smm);
@@ -372,7 +353,7 @@ static void test_drain(Fixture *f, gconstpointer opaque)
 }
 
 #define ADD(path, set, fn) \
-    g_test_add("/kvm-wp-all/" path, Fixture, NULL, set, fn, tear_down)
+    g_test_add("/kvm-wp-all/" path, Fixture, NULL, set, fn, stop)
 
 int main(int argc, char **argv)
 {
