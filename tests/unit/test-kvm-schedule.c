@@ -17,6 +17,7 @@
 #include "qemu/osdep.h"
 #include "system/dirty-tracking.h"
 #include "kvm-world.h"
+#include "schedule.h"
 
 #define PAGES 640
 #define STEPS 600
@@ -72,20 +73,9 @@ static struct {
     uint64_t stores, nested, faults, refusals, migrations, late, lost;
 } seen;
 
-static uint32_t below(Schedule *s, uint32_t n)
-{
-    return g_rand_int_range(s->rand, 0, n);
-}
-
-static bool chance(Schedule *s, double p)
-{
-    return g_rand_double(s->rand) < p;
-}
-
 static void check(Schedule *s, const char *what)
 {
-    g_autofree char *when = g_strdup_printf("DIRTY_SEED=%u, step %" PRIu64
-                                            ", %s", s->seed, s->step, what);
+    g_autofree char *when = schedule_when(s->seed, s->step, what);
 
     world_check(s->w, when);
 }
@@ -375,24 +365,13 @@ static void run_seed(const Setup *setup, uint32_t seed)
     g_rand_free(s.rand);
 }
 
-static bool one_seed(uint32_t *seed)
-{
-    const char *text = g_getenv("DIRTY_SEED");
-
-    if (text) {
-        *seed = g_ascii_strtoull(text, NULL, 10);
-    }
-    return text;
-}
-
 static void test_setup(gconstpointer opaque)
 {
     const Setup *setup = opaque;
-    const char *text = g_getenv("DIRTY_FUZZ_SECONDS");
-    double seconds = text ? strtod(text, NULL) / ARRAY_SIZE(setups) : 0;
+    double seconds = schedule_fuzz_seconds(0) / ARRAY_SIZE(setups);
     uint32_t seed = 1;
 
-    if (one_seed(&seed)) {
+    if (schedule_only_seed(&seed)) {
         run_seed(setup, seed);
         return;
     }
@@ -418,7 +397,7 @@ static void test_coverage(void)
                    "%" PRIu64 " times protection was lost", seen.stores,
                    seen.nested, seen.faults, seen.refusals, seen.migrations,
                    seen.late, seen.lost);
-    if (one_seed(&seed) || !seen.stores) {
+    if (schedule_only_seed(&seed) || !seen.stores) {
         return;                 /* only some of the tests were asked for */
     }
     g_assert_cmpuint(seen.nested, >, 1000);

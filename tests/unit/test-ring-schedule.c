@@ -16,6 +16,7 @@
 
 #include "qemu/osdep.h"
 #include "dirty-sim.h"
+#include "schedule.h"
 
 #define SLOTS 3             /* ids in use in each address space */
 
@@ -38,20 +39,9 @@ typedef typeof(*((Schedule *)0)->seen) Coverage;
 
 static Coverage coverage;
 
-static uint32_t below(Schedule *s, uint32_t n)
-{
-    return g_rand_int_range(s->rand, 0, n);
-}
-
-static bool chance(Schedule *s, double p)
-{
-    return g_rand_double(s->rand) < p;
-}
-
 static void check(Schedule *s, const char *what)
 {
-    g_autofree char *when = g_strdup_printf("DIRTY_SEED=%u, step %" PRIu64
-                                            ", %s", s->seed, s->step, what);
+    g_autofree char *when = schedule_when(s->seed, s->step, what);
 
     dirty_sim_check(&s->sim, when);
 }
@@ -304,22 +294,12 @@ static void run_schedule(uint32_t seed, unsigned nsteps)
     g_rand_free(s.rand);
 }
 
-static bool only_seed(uint32_t *seed)
-{
-    const char *text = g_getenv("DIRTY_SEED");
-
-    if (text) {
-        *seed = g_ascii_strtoull(text, NULL, 0);
-    }
-    return text;
-}
-
 /* The same ones each time, so that what one change breaks shows at once */
 static void test_fixed(void)
 {
     uint32_t seed;
 
-    if (only_seed(&seed)) {
+    if (schedule_only_seed(&seed)) {
         run_schedule(seed, 2000);
         return;
     }
@@ -339,13 +319,12 @@ static void test_fixed(void)
 
 static void test_fuzz(void)
 {
-    const char *text = g_getenv("DIRTY_FUZZ_SECONDS");
-    int64_t seconds = text ? g_ascii_strtoull(text, NULL, 0) : 2;
-    gint64 end = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() +
+                 schedule_fuzz_seconds(2) * G_TIME_SPAN_SECOND;
     unsigned runs = 0;
     uint32_t seed;
 
-    if (only_seed(&seed)) {
+    if (schedule_only_seed(&seed)) {
         g_test_skip("DIRTY_SEED is set");
         return;
     }
