@@ -72,7 +72,7 @@ int model_check_extension(KvmModel *model, long cap)
 
 static int enable_ring(KvmModel *model, uint64_t bytes)
 {
-    uint32_t reserved = RESERVED + model->config.pml_size;
+    uint32_t reserved = RESERVED + model->config.guest.pml_size;
     uint64_t entries = bytes / sizeof(struct kvm_dirty_gfn);
 
     if (!bytes || (bytes & (bytes - 1)) || bytes < KVM_MODEL_PAGE ||

@@ -16,18 +16,10 @@
 KvmModel *kvm_model_new(const KvmModelConfig *config)
 {
     KvmModel *model = g_new0(KvmModel, 1);
-    RingModelConfig guest = {
-        .vcpus = config->vcpus,
-        .pml_size = config->pml_size,
-        .pages = config->pages,
-        .interleave = config->interleave,
-        .fault = config->fault,
-        .opaque = config->opaque,
-    };
 
-    g_assert_cmpuint(config->vcpus, <=, ARRAY_SIZE(model->created));
+    g_assert_cmpuint(config->guest.vcpus, <=, ARRAY_SIZE(model->created));
     model->config = *config;
-    model->guest = ring_model_new(&guest);
+    model->guest = ring_model_new(&config->guest);
     pthread_mutex_init(&model->lock, NULL);
     return model;
 }
@@ -47,7 +39,7 @@ RingModel *kvm_model_guest(KvmModel *model)
 int kvm_model_create_vcpu(KvmModel *model, unsigned vcpu)
 {
     pthread_mutex_lock(&model->lock);
-    g_assert_cmpuint(vcpu, <, model->config.vcpus);
+    g_assert_cmpuint(vcpu, <, model->config.guest.vcpus);
     g_assert_false(model->created[vcpu]);
     model->created[vcpu] = true;
     model->any_vcpu = true;
@@ -163,7 +155,7 @@ static int create_slot(KvmModel *model, uint32_t key, MemSlot *slot,
                     KVM_MODEL_PAGE;
 
     if (want->user < model->config.userspace_addr ||
-        base + want->npages > model->config.pages) {
+        base + want->npages > model->config.guest.pages) {
         return -EINVAL;
     }
     *slot = *want;
@@ -248,7 +240,7 @@ static int get_dirty_log(KvmModel *model, const struct kvm_dirty_log *log)
         return -EINVAL;
     }
     /* vCPUs are kicked, for what hardware has noted. */
-    for (unsigned i = 0; i < model->config.vcpus; i++) {
+    for (unsigned i = 0; i < model->config.guest.vcpus; i++) {
         ring_model_exit(model->guest, i);
     }
     return ring_model_get_log(model->guest, log->slot, log->dirty_bitmap,
@@ -334,7 +326,7 @@ int kvm_model_ioctl(KvmModel *model, unsigned long request, void *arg)
     int ret = 0;
 
     if (model->config.enter) {
-        ret = model->config.enter(model->config.opaque, request, arg);
+        ret = model->config.enter(model->config.guest.opaque, request, arg);
     }
     pthread_mutex_lock(&model->lock);
     ret = request_count(model, request) ?: ret;

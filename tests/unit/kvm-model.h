@@ -44,18 +44,20 @@ extern const KvmModelOffer kvm_model_everything;
 
 typedef struct KvmModelConfig {
     KvmModelOffer offer;
-    unsigned vcpus;         /* that can be created */
-    uint32_t pml_size;      /* see RingModelConfig */
-    uint64_t pages;         /* of RAM */
+    /*
+     * With @vcpus that can be created, and without rings, which there will be
+     * if they are enabled.  @fault and @interleave are called in the middle of
+     * all ioctls.
+     */
+    RingModelConfig guest;
     /* The user's address of page 0 of RAM; nothing need be there. */
     uint64_t userspace_addr;
 
-    /* Optional: called before an ioctl; it fails with a result < 0. */
+    /*
+     * Optional: called before an ioctl, with the guest's @opaque; it fails with
+     * a result < 0.
+     */
     int (*enter)(void *opaque, unsigned long request, const void *arg);
-    /* Optional, in the middle of ioctls and resets: see RingModelConfig */
-    void (*interleave)(void *opaque);
-    void (*fault)(void *opaque, RingModelFault *fault);
-    void *opaque;
 } KvmModelConfig;
 
 KvmModel *kvm_model_new(const KvmModelConfig *config);

@@ -73,14 +73,16 @@ World *world_new(const WorldConfig *config)
     World *w = g_new0(World, 1);
     KvmModelConfig kvm = {
         .offer = config->offer,
-        .vcpus = config->vcpus,
-        .pml_size = config->pml_size,
-        .pages = config->pages,
+        .guest = {
+            .vcpus = config->vcpus,
+            .pml_size = config->pml_size,
+            .pages = config->pages,
+            .fault = config->fault,
+            .interleave = config->interleave,
+            .opaque = w,
+        },
         .userspace_addr = HOST_RAM,
         .enter = config->enter,
-        .interleave = config->interleave,
-        .fault = config->fault,
-        .opaque = w,
     };
 
     g_assert_null(world);

@@ -47,7 +47,7 @@ typedef struct WorldConfig {
     unsigned vcpus;             /* plugged by world_start() */
     uint64_t pages;
     uint32_t pml_size;
-    /* See KvmModelConfig; @opaque is the world. */
+    /* See KvmModelConfig and RingModelConfig; @opaque is the world. */
     int (*enter)(void *opaque, unsigned long request, const void *arg);
     void (*interleave)(void *opaque);
     void (*fault)(void *opaque, RingModelFault *fault);
