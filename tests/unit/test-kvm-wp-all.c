@@ -138,6 +138,18 @@ static void test_order(Fixture *f, gconstpointer opaque)
     g_assert_cmpuint(world_finish(w), ==, 0);
 }
 
+/* All is sent, and a write after that is seen. */
+static void send_write_and_finish(Fixture *f, uint64_t page)
+{
+    World *w = f->w;
+
+    world_send_all(w);
+    world_check(w, "sent");
+    world_store(w, 0, f->ram, page, 2000);
+    world_check(w, "written");
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
 /* A page is written when its bit is taken and it is not protected yet. */
 static void write_before_protection(Fixture *f, char letter)
 {
@@ -157,11 +169,7 @@ static void test_written_meanwhile(Fixture *f, gconstpointer opaque)
     world_sync(w, false);
     asked.before = NULL;
     world_check(w, "synced");
-    world_send_all(w);
-    world_check(w, "sent");
-    world_store(w, 0, f->ram, 6, 1001);
-    world_check(w, "written again");
-    g_assert_cmpuint(world_finish(w), ==, 0);
+    send_write_and_finish(f, 6);
 }
 
 /* With slots that nobody logs, protecting all would only cost faults. */
@@ -265,11 +273,7 @@ static void test_log_start(Fixture *f, gconstpointer opaque)
     world_migrate(w, false);
     g_assert_true(g_str_has_prefix(asked.calls->str, "usssnp"));
     g_assert_false(kvm_model_starts_unprotected(w->kvm));
-    world_send_all(w);
-    world_check(w, "sent");
-    world_store(w, 0, f->ram, 9, 1);
-    world_check(w, "written");
-    g_assert_cmpuint(world_finish(w), ==, 0);
+    send_write_and_finish(f, 9);
 }
 
 /* What is late begins to be logged one by one, and is protected by that. */
