@@ -24,7 +24,7 @@ import series
 from common import COMPOSED, QEMU_BUILD, ROOT, main, version
 
 # Where C files of ours live that QEMU does not build.
-OTHERS = ["tests/unit", "tests/lab", "tests/bench"]
+OTHERS = ["tests/unit", "tests/lab", "tests/scenarios", "tests/bench"]
 
 # What checkpatch says that does not fit here: (where, what), and why.
 EXCEPTIONS = [

@@ -4,15 +4,46 @@
 migration with the dirty-limit capability."""
 
 import sys
+import time
 
 from dirtylab import guest, migrate, rig
 from dirtylab.qmp import QmpError
 
 QUOTA = 8           # MB/s
+LOW = 1             # so low that a vCPU sleeps for seconds at a time
+# Seconds: the host is emulated and busy; on others it takes milliseconds.
+SOON = 0.5
+
+
+def stops(r):
+    """A vCPU that sleeps for its limit stops when it is told to."""
+    vm = r.guest(load="mib=128,rate=0")
+    vm.run_for(1)
+    free = guest.rate(vm.console.samples[-10:])
+    vm.qmp.cmd("set-vcpu-dirty-limit", {"dirty-rate": LOW})
+
+    def sleepy():
+        rate = guest.rate(vm.console.samples[-10:])
+        return rate is not None and rate < free / 100
+
+    r.wait("the vCPU sleeps most of the time", sleepy, timeout=90)
+    took = []
+    for _ in range(4):
+        vm.run_for(1.7)
+        began = time.monotonic()
+        vm.qmp.cmd("stop")
+        took.append(time.monotonic() - began)
+        vm.qmp.cmd("cont")
+    said = ", ".join(f"{seconds:.2f} s" for seconds in took)
+    r.tap.note(f"stop took {said}")
+    r.tap.ok(max(took) < SOON, f"stop takes less than {SOON} s", said)
+    vm.qmp.cmd("cancel-vcpu-dirty-limit")
+    r.discard()
 
 
 def scenario(r):
     r.need_kvm()
+    stops(r)
     vm = r.guest()
     vm.run_for(1)
     free = guest.rate(vm.console.samples[-10:])

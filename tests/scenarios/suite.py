@@ -28,6 +28,7 @@ import npt0
 import options
 import pingpong
 import rates
+import refused
 import slots
 import smm
 import vga
@@ -42,6 +43,7 @@ SCENARIOS = {
     "faults": faults.scenario,
     "dirtyrate-ring": dirtyrates.ring,
     "dirtylimit": dirtylimit.scenario,
+    "refused": refused.scenario,
     "late": late.scenario,
     "cancel-ring": cancel.ring,
     "slots-ring": slots.ring,

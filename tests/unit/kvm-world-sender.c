@@ -127,8 +127,8 @@ static void for_sections(World *w, int as, uint64_t first, uint64_t end,
         const WorldRegion *region = &w->regions[i];
         MemoryRegionSection section;
 
-        if (region->as == as && region->npages && world_log_mask(region) &&
-            section_of(region, first, end, &section)) {
+        if (region->as == as && region->npages && !region->unseen &&
+            world_log_mask(region) && section_of(region, first, end, &section)) {
             fn(&w->kml[as].listener, &section);
         }
     }

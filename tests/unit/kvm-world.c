@@ -404,7 +404,8 @@ static void update_region(World *w, WorldRegion *region)
         kvm_dirty_tracker_slot_set(kml, slot, &region->mr);
         if (slot->flags != slot->old_flags &&
             !kvm_dirty_tracker_log_late(slot, &region->mr)) {
-            kvm_set_user_memory_region(kml, slot, false);
+            kvm_dirty_tracker_slot_told(
+                slot, kvm_set_user_memory_region(kml, slot, false));
         }
     }
     qemu_mutex_unlock(&kml_slots_lock);
@@ -425,14 +426,9 @@ void world_commit(World *w)
     }
 }
 
-bool world_is_refused(World *w, const WorldRegion *region)
+void world_leave_view(WorldRegion *region)
 {
-    for (uint64_t at = 0; at < region->npages; at += part_of(region, at)) {
-        if (w->refused[region->as][world_slot(w, region, at)->slot]) {
-            return true;
-        }
-    }
-    return false;
+    region->unseen = true;
 }
 
 void world_set_display(World *w, WorldRegion *region, bool on)

@@ -38,6 +38,7 @@ typedef struct WorldRegion {
     uint64_t npages;            /* 0: no such region, */
     uint64_t part;              /* and how many go into a slot */
     uint8_t told;               /* clients of its log when last told KVM */
+    bool unseen;                /* not in the flat view any more */
 } WorldRegion;
 
 typedef struct WorldConfig {
@@ -76,6 +77,7 @@ typedef struct World {
     /* What the tracker was seen to do */
     GString *said;              /* errors and warnings, a line each */
     unsigned lost;              /* dirty_events_protection_lost() */
+    unsigned refusals;          /* dirty_events_refused() */
     unsigned reaper_calls;
     uint64_t overflow_news;
     VMChangeStateHandler *run_handler;
@@ -123,10 +125,12 @@ void world_unplug(World *w, unsigned vcpu);
 WorldRegion *world_map(World *w, int as, uint64_t gpa, uint64_t page,
                        uint64_t npages, uint64_t part);
 void world_unmap(World *w, WorldRegion *region);
+/*
+ * The flat view has switched, so that the region is not in it; KVM's slots are
+ * yet to be removed, by world_unmap().
+ */
+void world_leave_view(WorldRegion *region);
 void world_set_display(World *w, WorldRegion *region, bool on);
-
-/* KVM has refused to log some slot of the region. */
-bool world_is_refused(World *w, const WorldRegion *region);
 
 /* KVM's slot for page @offset of the region, and the place of it in there */
 uint32_t world_key(World *w, const WorldRegion *region, uint64_t *offset);

@@ -6,7 +6,7 @@ As in mutants.py.
 
 ROOMS = 'accel/kvm/dirty/'
 SOURCES = ['util/dirty-history'] + [ROOMS + name for name in (
-    'choice', 'features', 'late', 'lock', 'memslots', 'publish', 'slots',
+    'blind', 'choice', 'features', 'late', 'lock', 'memslots', 'publish', 'slots',
     'tracker', 'tracking', 'log/log', 'log/log-backend', 'log/wp-all',
     'log/wp-all-backend', 'ring/backend', 'ring/full', 'ring/overflow',
     'ring/pace', 'ring/reset', 'ring/ring', 'ring/set', 'ring/sort',
@@ -23,6 +23,7 @@ TRACKER = ('test-kvm-tracker', 'plain', None)
 WP_ALL = ('test-kvm-wp-all', 'plain', None)
 SCHEDULE = ('test-kvm-schedule', 'plain', None)
 
+BLIND_C = ROOMS + 'blind.c'
 CHOICE_C = ROOMS + 'choice.c'
 FEATURES_C = ROOMS + 'features.c'
 LATE_C = ROOMS + 'late.c'
@@ -106,12 +107,22 @@ MUTANTS = [
          '            if (!kml->as_id)\n' +
          '            log_now(t, kml, &kml->slots[i]);\n')]),
     ('forgotten-and-not-logged', [LATE, SCHEDULE], [
-        (LATE_C, '        kvm_set_user_memory_region(kml, slot, false);\n',
-         '')]),
+        (LATE_C, 'int ret = kvm_set_user_memory_region(kml, slot, false);',
+         'int ret = 0;')]),
     ('forgotten-before-told', [LATE], [
-        (LATE_C, '        kvm_set_user_memory_region(kml, slot, false);\n',
-         '        dirty_late_forget(t, slot);\n' +
-         '        kvm_set_user_memory_region(kml, slot, false);\n')]),
+        (LATE_C, 'int ret = kvm_set_user_memory_region(kml, slot, false);',
+         '''int ret = (dirty_late_forget(t, slot),
+                   kvm_set_user_memory_region(kml, slot, false));''')]),
+    ('removed-late-not-published', [LATE], [
+        (TRACKER_C, '        dirty_publish_slot(t, slot);\n', '')]),
+
+    # Blind slots
+    ('refusal-unnoticed', [LATE], [
+        (LATE_C, '        dirty_blind_told(t, slot, ret);\n', '')]),
+    ('refusal-told-each-time', [LATE], [
+        (BLIND_C, '        t->refused = true;\n', '')]),
+    ('taken-and-not-published', [LATE], [
+        (BLIND_C, '        dirty_publish_slot(t, slot);\n', '')]),
     ('logged-all-at-once', [LATE], [
         (LATE_C, 'if (dirty_memslot_overlaps(&kml->slots[i], section)) {',
          'if (true) {')]),
@@ -200,10 +211,13 @@ MUTANTS = [
     ('untold-not-drained', [LATE], [
         (RING_BACKEND_C, '    dirty_publish_untold(t, NULL, slot);\n', '')]),
     ('back-up-bitmap-not-fetched', [OVERFLOW], [
-        (SYNC_C, 'if (t->rings->with_bitmap && last_stage) {',
+        (SYNC_C, 'if (t->rings->with_bitmap && last) {',
          'if (false) {')]),
+    ('back-up-bitmap-in-last-stage-only', [OVERFLOW], [
+        (SYNC_C, 'if (t->rings->with_bitmap && last) {',
+         'if (t->rings->with_bitmap && last_stage) {')]),
     ('back-up-bitmap-each-sync', [OVERFLOW], [
-        (SYNC_C, 'if (t->rings->with_bitmap && last_stage) {',
+        (SYNC_C, 'if (t->rings->with_bitmap && last) {',
          'if (t->rings->with_bitmap) {')]),
     ('presync-too-early', [TRACKER], [
         (SYNC_C, 'dirty_ring_holds(ring, PRESYNC_ENTRIES)',
@@ -220,7 +234,13 @@ MUTANTS = [
 
     # Overflow
     ('count-ignored', [OVERFLOW, SCHEDULE], [
-        (OVERFLOW_C, '|| overflow->pages != overflow->fetched)', '|| false)')]),
+        (OVERFLOW_C, '|| overflow->pages != overflow->fetched ||',
+         '|| false ||')]),
+    ('missed-is-forgotten', [OVERFLOW], [
+        (OVERFLOW_C, 'overflow->missed = !dirty_log_fetch_all(t);',
+         'dirty_log_fetch_all(t);')]),
+    ('missed-for-ever', [OVERFLOW], [
+        (LOG_C, '    t->log_missed = false;\n', '')]),
     ('count-not-kept', [OVERFLOW], [
         (OVERFLOW_C, '        overflow->fetched = overflow->pages;\n', '')]),
     ('count-unknown-unnoticed', [OVERFLOW], [
@@ -254,16 +274,10 @@ MUTANTS = [
 ''', '')]),
     ('cleared-before-drained', [RESET, SCHEDULE], [
         (TRACKER_C, '''    if (dirty_memslot_is_logged(slot)) {
-        t->backend->slot_drain(t, slot);
-    }
-    dirty_slots_set(&t->slots, dirty_memslot_key(slot),
-                    &(DirtySlot) {});
-''', '''    dirty_slots_set(&t->slots, dirty_memslot_key(slot),
+        t->backend->slot_drain''', '''    dirty_slots_set(&t->slots, dirty_memslot_key(slot),
                     &(DirtySlot) {});
     if (dirty_memslot_is_logged(slot)) {
-        t->backend->slot_drain(t, slot);
-    }
-''')]),
+        t->backend->slot_drain''')]),
     ('vcpus-not-stopped', [TRACKER, SCHEDULE], [
         (TRACKER_C, 'if (section_is_logged(kml, &update->section)) {',
          'if (false) {')]),
@@ -273,15 +287,15 @@ MUTANTS = [
     ('one-address-space', [LATE], [
         (MEMSLOTS_C, 'as < t->s->nr_as; as++', 'as < 1; as++')]),
     ('bitmap-outlives-slot', [LOG], [
-        (TRACKER_C, '''    dirty_late_forget(t, slot);
+        (TRACKER_C, '''    dirty_blind_forget(slot);
     g_free(slot->dirty_bmap);
     slot->dirty_bmap = NULL;
-''', '    dirty_late_forget(t, slot);\n')]),
+''', '    dirty_blind_forget(slot);\n')]),
     ('bitmap-outlives-logging', [LOG], [
-        (TRACKER_C, '''the next time. */
+        (TRACKER_C, '''        dirty_blind_forget(slot);
         g_free(slot->dirty_bmap);
         slot->dirty_bmap = NULL;
-''', 'the next time. */\n')]),
+''', '        dirty_blind_forget(slot);\n')]),
 
     # The dirty log
     ('clear-unseen', [LOG, SCHEDULE], [

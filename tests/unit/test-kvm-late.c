@@ -221,6 +221,64 @@ static void test_refused_display_is_not_late(Fixture *f, gconstpointer opaque)
     g_assert_true(is_logged(w, f->smm, 0));
 }
 
+/* KVM takes it when the display joins: what was written so far is not known. */
+static void test_refused_then_taken(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+
+    world_unmap(w, f->smm);
+    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 0, 1, ENOMEM);
+    world_migrate(w, false);
+    world_send_all(w);
+    g_assert_cmpuint(w->refusals, ==, 1);
+    world_store(w, 0, f->ram, 3, 1);
+    world_set_display(w, f->ram, true);
+    g_assert_true(is_logged(w, f->ram, 0));
+    world_check(w, "taken");
+    world_sync(w, false);
+    g_assert_cmpuint(world_to_send(w, 0, 64), ==, 64);
+    g_assert_cmpuint(world_to_send(w, 64, PAGES - 64), ==, 0);
+    world_send_all(w);
+    world_sync(w, false);
+    g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, 0);
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
+/* An event says so once, however often KVM refuses. */
+static void test_refused_twice(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+
+    world_unmap(w, f->smm);
+    world_migrate(w, true);
+    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 0, 2, ENOMEM);
+    world_send_all(w);
+    g_assert_false(is_logged(w, f->ram, 0));
+    g_assert_false(is_logged(w, f->ram, 64));
+    g_assert_true(is_logged(w, f->ram, 128));
+    g_assert_cmpuint(w->refusals, ==, 1);
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
+/*
+ * The flat view has switched: nobody logs the slot, as log_clear finds nothing
+ * there.  So what the sender reads of it, and a vCPU then writes, is seen by
+ * nobody until it is removed.
+ */
+static void test_removed_after_it_is_read(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+
+    world_unmap(w, f->smm);
+    world_migrate(w, true);
+    world_leave_view(f->ram);
+    world_send_all(w);
+    world_store(w, 0, f->ram, 200, 1);
+    world_unmap(w, f->ram);
+    world_check(w, "removed");
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
 static void test_stopped(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
@@ -371,11 +429,14 @@ int main(int argc, char **argv)
     ADD("refused-at-start", test_refused_at_start);
     ADD("refused-display", test_refused_display);
     ADD("refused-display/late", test_refused_display_is_not_late);
+    ADD("refused-then-taken", test_refused_then_taken);
+    ADD("refused-twice", test_refused_twice);
     ADD("stopped", test_stopped);
     ADD("others-join", test_others_join);
     ADD("display-joins", test_display_joins);
     ADD("display-is-not-late", test_display_is_not_late);
     ADD("removed", test_removed);
+    ADD("removed-after-it-is-read", test_removed_after_it_is_read);
     ADD("no-lock-if-nothing-is-late", test_no_lock);
     ADD("has-slot", test_has_slot);
     ADD("part", test_part);

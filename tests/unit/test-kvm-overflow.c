@@ -46,6 +46,22 @@ static void test_back_up_bitmap(Fixture *f, gconstpointer opaque)
     g_assert_cmpuint(kvm_model_calls(w->kvm, KVM_GET_DIRTY_LOG), >, calls);
 }
 
+/* Postcopy syncs once after the stop, and does not say that it is the last. */
+static void test_back_up_bitmap_stopped(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+    uint64_t offset = 300;
+    uint32_t key;
+
+    migrate(f);
+    key = world_key(w, f->ram, &offset);
+    ring_model_store_outside(kvm_model_guest(w->kvm), key, offset, 1);
+    world_set_running(w, false);
+    world_sync(w, false);
+    g_assert_true(w->bmap[300]);
+    g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, 1);
+}
+
 /* Bitmaps are fetched when KVM's count says so. */
 static void test_overflow(Fixture *f, gconstpointer opaque)
 {
@@ -92,6 +108,32 @@ static void test_overflow_unknown(Fixture *f, gconstpointer opaque)
     world_sync(w, false);
     g_assert_cmpuint(kvm_model_calls(w->kvm, KVM_GET_DIRTY_LOG), ==,
                      calls + 5);
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
+/*
+ * A bitmap cannot be had.  Its pages stay writable, so that writes to them do
+ * not move the count: it is fetched again all the same.
+ */
+static void test_overflow_missed(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+    unsigned calls;
+
+    migrate(f);
+    write_pages(f, 0, RING_SIZE + 20);
+    kvm_model_refuse(w->kvm, KVM_GET_DIRTY_LOG, 0, 5, EIO);
+    world_sync(w, false);
+    world_send_all(w);
+    write_pages(f, RING_SIZE, 20);
+    world_sync(w, false);
+    g_assert_cmpuint(world_to_send(w, 0, PAGES), ==, 20);
+    world_send_all(w);
+    world_check(w, "sent");
+
+    calls = kvm_model_calls(w->kvm, KVM_GET_DIRTY_LOG);
+    world_sync(w, false);
+    g_assert_cmpuint(kvm_model_calls(w->kvm, KVM_GET_DIRTY_LOG), ==, calls);
     g_assert_cmpuint(world_finish(w), ==, 0);
 }
 
@@ -184,8 +226,10 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("back-up-bitmap", WITH_BITMAP, test_back_up_bitmap);
+    ADD("back-up-bitmap/stopped", WITH_BITMAP, test_back_up_bitmap_stopped);
     ADD("count", OVERFLOW, test_overflow);
     ADD("unknown", OVERFLOW, test_overflow_unknown);
+    ADD("missed", OVERFLOW, test_overflow_missed);
     ADD("removed", OVERFLOW, test_overflow_removed);
     ADD("limits", OVERFLOW, test_limits);
     ADD("watermark", OVERFLOW, test_watermark);

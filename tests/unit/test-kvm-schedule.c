@@ -201,10 +201,6 @@ static int enter(void *opaque, unsigned long request, const void *arg)
         }
         break;
     case KVM_GET_DIRTY_LOG:
-        if (w->state.dirty_tracker->features.overflow) {
-            return 0;
-        }
-        break;
     case KVM_CLEAR_DIRTY_LOG:
     case KVM_WRITE_PROTECT_ALL_MEM:
     case KVM_ENABLE_CAP:
@@ -246,7 +242,7 @@ static void do_display(Schedule *s)
 {
     WorldRegion *region = &s->w->regions[2];
 
-    if (chance(s, 0.7) || world_is_refused(s->w, region)) {
+    if (chance(s, 0.7)) {
         world_sync_display(s->w, region);
     } else {
         world_set_display(s->w, region, !region->mr.dirty_log_mask);

@@ -80,6 +80,12 @@ void dirty_events_protection_lost(KVMDirtyTracker *t)
     world->lost++;
 }
 
+void dirty_events_refused(KVMDirtyTracker *t)
+{
+    g_assert_true(world_lock_is_held());
+    world->refusals++;
+}
+
 void dirty_events_overflow(uint64_t pages)
 {
     g_assert_false(world_lock_is_held());

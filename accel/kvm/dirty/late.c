@@ -50,6 +50,7 @@
 #include "late.h"
 #include "late-part.h"
 #include "accel/kvm/dirty/backend.h"
+#include "accel/kvm/dirty/blind.h"
 #include "accel/kvm/dirty/fault.h"
 #include "accel/kvm/dirty/kvm-all.h"
 #include "accel/kvm/dirty/lock.h"
@@ -115,6 +116,7 @@ bool dirty_late_begin(KVMDirtyTracker *t, KVMSlot *slot, MemoryRegion *mr)
         starts_to_log(slot) &&
         may_be_late(memory_region_get_dirty_log_mask(mr))) {
         slot->dirty_late = true;
+        dirty_blind_forget(slot);
         qatomic_set(&t->late.count, t->late.count + 1);
         trace_kvm_dirty_late(slot->as_id, slot->slot, slot->start_addr,
                              slot->memory_size);
@@ -126,9 +128,11 @@ bool dirty_late_begin(KVMDirtyTracker *t, KVMSlot *slot, MemoryRegion *mr)
 static void log_now(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
 {
     if (slot->dirty_late && !dirty_fault_stays_late(&t->fault)) {
-        kvm_set_user_memory_region(kml, slot, false);
+        int ret = kvm_set_user_memory_region(kml, slot, false);
+
         trace_kvm_dirty_late_log(slot->as_id, slot->slot);
         dirty_late_forget(t, slot);
+        dirty_blind_told(t, slot, ret);
     }
 }
 

@@ -55,6 +55,8 @@ typedef struct KVMDirtyTracker {
     /* Protected by the tracker lock. */
     DirtySlots slots;           /* tracker.c */
     bool protection_lost;       /* all that is logged is dirty; memslots.c */
+    bool refused;               /* to log a slot, by KVM, ever; blind.c */
+    bool log_missed;            /* a bitmap was not to be had; log/log.c */
 
     struct DirtyRings *rings;   /* ring/set.h; NULL with another backend */
     DirtyLateState late;

@@ -13,12 +13,14 @@
 #include "qapi/error.h"
 #include "tracker.h"
 #include "accel/kvm/dirty/backend.h"
+#include "accel/kvm/dirty/blind.h"
 #include "accel/kvm/dirty/choice.h"
 #include "accel/kvm/dirty/fault-options.h"
 #include "accel/kvm/dirty/late.h"
 #include "accel/kvm/dirty/lock.h"
 #include "accel/kvm/dirty/memslots.h"
 #include "accel/kvm/dirty/options.h"
+#include "accel/kvm/dirty/publish.h"
 #include "accel/kvm/dirty/slots.h"
 #include "accel/kvm/dirty/log/wp-all.h"
 #include "accel/kvm/dirty/stats/events.h"
@@ -167,9 +169,15 @@ void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
         t->backend->slot_logged(t, slot);
     } else {
         /* What was seen while it was logged means nothing the next time. */
+        dirty_blind_forget(slot);
         g_free(slot->dirty_bmap);
         slot->dirty_bmap = NULL;
     }
+}
+
+void kvm_dirty_tracker_slot_told(KVMSlot *slot, int ret)
+{
+    dirty_blind_told(kvm_state->dirty_tracker, slot, ret);
 }
 
 void kvm_dirty_tracker_slot_clear(KVMMemoryListener *kml, KVMSlot *slot)
@@ -179,9 +187,17 @@ void kvm_dirty_tracker_slot_clear(KVMMemoryListener *kml, KVMSlot *slot)
     if (dirty_memslot_is_logged(slot)) {
         t->backend->slot_drain(t, slot);
     }
+    if (slot->dirty_late) {
+        /*
+         * The flat view has switched already, so log_clear found no range
+         * here: the sender may have read pages that nobody logs.
+         */
+        dirty_publish_slot(t, slot);
+    }
     dirty_slots_set(&t->slots, dirty_memslot_key(slot),
                     &(DirtySlot) {});
     dirty_late_forget(t, slot);
+    dirty_blind_forget(slot);
     g_free(slot->dirty_bmap);
     slot->dirty_bmap = NULL;
 }

@@ -115,6 +115,17 @@ bool kvm_dirty_tracker_has_slot(KVMMemoryListener *kml, hwaddr start);
 bool kvm_dirty_tracker_log_late(KVMSlot *slot, MemoryRegion *mr);
 
 /**
+ * kvm_dirty_tracker_slot_told: KVM was told of the flags of @slot
+ * @ret: 0, or -errno if KVM refused
+ *
+ * Whoever changes the flags of several slots goes on with the next if KVM
+ * refuses one: the tracker copes with a slot that is not logged, as long as it
+ * knows that it should be.  Called with the tracker lock held, after
+ * kvm_dirty_tracker_slot_set().
+ */
+void kvm_dirty_tracker_slot_told(KVMSlot *slot, int ret);
+
+/**
  * kvm_dirty_tracker_slot_clear: @slot is about to be taken away from KVM
  *
  * Dirty pages not seen so far are published.  Nothing is lost if vCPUs are

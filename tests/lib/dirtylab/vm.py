@@ -47,6 +47,7 @@ class Spec:
     shared_bar: int = 0             # MiB of an extra PCI memory device
     cmdline: str = ""
     args: tuple = ()                # more QEMU arguments
+    env: tuple = ()                 # pairs added to QEMU's environment
 
     def replace(self, **changes):
         return dataclasses.replace(self, **changes)
@@ -223,7 +224,8 @@ class Vm:
         with open(self.stderr_path, "wb") as err:
             try:
                 self.proc = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+                    argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                    env={**os.environ, **dict(s.env)})
             except OSError as e:
                 raise Unavailable(f"{s.qemu}: {e.strerror}") from e
         self.qmp = Qmp(self._file("qmp"), self.check_alive)

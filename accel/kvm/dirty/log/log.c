@@ -61,6 +61,7 @@ void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot)
     if (ret == 0) {
         dirty_publish_bitmap(t, slot);
     } else if (ret != -ENOENT) {
+        t->log_missed = true;
         dirty_publish_slot(t, slot);
     }
 }
@@ -71,9 +72,11 @@ static void fetch_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
     dirty_log_fetch(t, slot);
 }
 
-void dirty_log_fetch_all(KVMDirtyTracker *t)
+bool dirty_log_fetch_all(KVMDirtyTracker *t)
 {
+    t->log_missed = false;
     dirty_memslots_for_each_logged(t, fetch_slot);
+    return !t->log_missed;
 }
 
 static void fetch_display_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,

@@ -53,9 +53,15 @@ void dirty_log_fetch(KVMDirtyTracker *t, KVMSlot *slot);
 
 /**
  * dirty_log_fetch_all: the same, for all logged slots
+ *
+ * Returns false if KVM failed for one of them: it still has its bits, and the
+ * pages are not protected, so they must be fetched again.
+ */
+bool dirty_log_fetch_all(KVMDirtyTracker *t);
+
+/**
  * dirty_log_fetch_display: the same, for those that the display logs
  */
-void dirty_log_fetch_all(KVMDirtyTracker *t);
 void dirty_log_fetch_display(KVMDirtyTracker *t);
 
 /**

@@ -28,10 +28,12 @@ void dirty_overflow_fetch(KVMDirtyTracker *t)
         return;
     }
     /* It tells the count, also when no entry is to be reset. */
-    if (dirty_reset_rings(t) < 0 || overflow->pages != overflow->fetched) {
+    if (dirty_reset_rings(t) < 0 || overflow->pages != overflow->fetched ||
+        overflow->missed) {
         overflow->fetched = overflow->pages;
         stat64_add(&t->counters.overflow_fetches, 1);
-        dirty_log_fetch_all(t);
+        /* Writes to pages that stay writable do not move the count. */
+        overflow->missed = !dirty_log_fetch_all(t);
     }
 }
 

@@ -204,14 +204,17 @@ void dirty_reaper_expect_signals(DirtyReaper *reaper)
     reaper->kernel_signals = true;
 }
 
-/* Called with the lock held, after a change. */
+/*
+ * Called with the lock held, after a change.  A thread that has nothing to do
+ * any more finds out when its timer ends, or never wakes up.
+ */
 static void reaper_restart(DirtyReaper *reaper)
 {
+    reaper->turn.planned = 0;
     if (reaper_is_active(reaper)) {
         reaper->next = 0;
+        reaper_wake(reaper);
     }
-    reaper->turn.planned = 0;
-    reaper_wake(reaper);
 }
 
 void dirty_reaper_set_logging(DirtyReaper *reaper, bool logging)

@@ -41,6 +41,7 @@ typedef struct DirtyOverflow {
                                 /* could overflow; reaper's thread only */
     uint64_t pages;             /* so far; tracker lock */
     uint64_t fetched;           /* the same, at the last fetch; tracker lock */
+    bool missed;                /* some could not be fetched then; likewise */
     DirtyHistory history;       /* of @pages; tracker lock */
     uint64_t told;              /* as many as an event has told of; */
     int64_t told_when;          /* and when, 0: never; tracker lock */

@@ -46,9 +46,11 @@ static void flush_vcpus_in_guest(void)
 void dirty_sync_all(MemoryListener *listener, bool last_stage)
 {
     KVMDirtyTracker *t = kvm_state->dirty_tracker;
+    /* Postcopy's only sync after the stop does not say that it is the last. */
+    bool last = last_stage || !runstate_is_running();
 
     trace_kvm_dirty_ring_flush(0);
-    if (last_stage || !runstate_is_running()) {
+    if (last) {
         flush_vcpus_in_guest();
     }
 
@@ -56,7 +58,7 @@ void dirty_sync_all(MemoryListener *listener, bool last_stage)
     dirty_fault_sync(&t->fault);
     dirty_rings_reap(t->rings, NULL, DIRTY_RINGS_ANY);
     dirty_overflow_fetch(t);
-    if (t->rings->with_bitmap && last_stage) {
+    if (t->rings->with_bitmap && last) {
         dirty_log_fetch_all(t);
     }
     dirty_memslots_for_each_logged(t, dirty_publish_untold);

@@ -41,6 +41,16 @@ void dirty_events_start(KVMDirtyTracker *t)
     }
 }
 
+static void tell_refused(void *opaque)
+{
+    tell_fallback(opaque, DIRTY_EVENTS_REFUSED);
+}
+
+void dirty_events_refused(KVMDirtyTracker *t)
+{
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), tell_refused, t);
+}
+
 static void tell_protection_lost(void *opaque)
 {
     tell_fallback(opaque, DIRTY_EVENTS_PROTECTION_LOST);

@@ -25,6 +25,17 @@
  */
 void dirty_events_start(KVMDirtyTracker *t);
 
+#define DIRTY_EVENTS_REFUSED \
+    "KVM refused to log some of the guest's memory: that counts as dirty in " \
+    "each sync"
+
+/**
+ * dirty_events_refused: tell that KVM refused to log a memslot
+ *
+ * The main loop sends the event later, so that the caller may hold any lock.
+ */
+void dirty_events_refused(KVMDirtyTracker *t);
+
 /**
  * dirty_events_protection_lost: tell that KVM could not protect memory
  *
