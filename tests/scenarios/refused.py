@@ -17,7 +17,7 @@ PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)),
 # Which request is refused: there are slots before it and many after it, and
 # the load writes to nearly all of memory.
 WHICH = 5
-LOAD = "mib=160,rate=20000"
+LOAD = "mib=160,rate=8000"
 
 
 def refusing(r, backend):

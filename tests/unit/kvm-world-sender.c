@@ -128,7 +128,8 @@ static void for_sections(World *w, int as, uint64_t first, uint64_t end,
         MemoryRegionSection section;
 
         if (region->as == as && region->npages && !region->unseen &&
-            world_log_mask(region) && section_of(region, first, end, &section)) {
+            world_log_mask(region) &&
+            section_of(region, first, end, &section)) {
             fn(&w->kml[as].listener, &section);
         }
     }
