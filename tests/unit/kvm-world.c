@@ -312,9 +312,12 @@ static void map_part(World *w, WorldRegion *region, uint64_t offset)
     slot->ram = (void *)(uintptr_t)(HOST_RAM + page * KVM_MODEL_PAGE);
     slot->flags = region_flags(region);
     kvm_dirty_tracker_slot_set(kml, slot, &region->mr);
-    if (kvm_set_user_memory_region(kml, slot, true) < 0) {
+    if (kvm_dirty_tracker_slot_new(kml, slot) < 0) {
         g_error("KVM does not take a new slot");
     }
+    /* It may have been taken without the log that was asked for. */
+    w->refused[region->as][slot->slot] =
+        (slot->flags ^ slot->old_flags) & KVM_MEM_LOG_DIRTY_PAGES;
 }
 
 WorldRegion *world_map(World *w, int as, uint64_t gpa, uint64_t page,

@@ -6,8 +6,8 @@ As in mutants.py.
 
 ROOMS = 'accel/kvm/dirty/'
 SOURCES = ['util/dirty-history'] + [ROOMS + name for name in (
-    'blind', 'choice', 'features', 'late', 'lock', 'memslots', 'publish', 'slots',
-    'tracker', 'tracking', 'log/log', 'log/log-backend', 'log/wp-all',
+    'blind', 'choice', 'features', 'late', 'lock', 'memslots', 'publish',
+    'slots', 'tracker', 'tracking', 'log/log', 'log/log-backend', 'log/wp-all',
     'log/wp-all-backend', 'ring/backend', 'ring/full', 'ring/overflow',
     'ring/pace', 'ring/reset', 'ring/ring', 'ring/set', 'ring/sort',
     'ring/sync', 'ring/turn', 'stats/vcpu')]
@@ -121,6 +121,10 @@ MUTANTS = [
         (LATE_C, '        dirty_blind_told(t, slot, ret);\n', '')]),
     ('refusal-told-each-time', [LATE], [
         (BLIND_C, '        t->refused = true;\n', '')]),
+    ('new-refusal-unnoticed', [LATE], [
+        (BLIND_C, '            refused(t, slot);\n', '')]),
+    ('new-refusal-loses-flags', [LATE], [
+        (BLIND_C, '        slot->flags = flags;\n', '')]),
     ('taken-and-not-published', [LATE], [
         (BLIND_C, '        dirty_publish_slot(t, slot);\n', '')]),
     ('logged-all-at-once', [LATE], [
@@ -175,7 +179,9 @@ MUTANTS = [
     ('not-switched-off-unnoticed', [RESET], [
         (RESET_C, ' < 0 || ret < 0)', ' < 0)')]),
     ('late-is-reprotected', [RESET], [
-        (RESET_C, '    if (slot->dirty_late) {\n        return;\n    }\n', '')]),
+        (RESET_C, 'if (slot->dirty_late || ', 'if (')]),
+    ('blind-is-reprotected', [RESET], [
+        (RESET_C, ' || dirty_memslot_is_blind(slot)', '')]),
     ('short-is-fine', [RESET, SCHEDULE], [
         (RING_C, '    return false;\n', '    return true;\n')]),
     ('reset-in-a-vcpu', [RESET], [
@@ -274,7 +280,8 @@ MUTANTS = [
 ''', '')]),
     ('cleared-before-drained', [RESET, SCHEDULE], [
         (TRACKER_C, '''    if (dirty_memslot_is_logged(slot)) {
-        t->backend->slot_drain''', '''    dirty_slots_set(&t->slots, dirty_memslot_key(slot),
+        t->backend->slot_drain''',
+         '''    dirty_slots_set(&t->slots, dirty_memslot_key(slot),
                     &(DirtySlot) {});
     if (dirty_memslot_is_logged(slot)) {
         t->backend->slot_drain''')]),
@@ -318,13 +325,13 @@ MUTANTS = [
     ('clear-in-the-last-pass', [LOG], [
         (LOG_BACKEND_C, '    if (is_last_pass()) {', '    if (false) {')]),
     ('get-failed-unnoticed', [LOG, SCHEDULE], [
-        (LOG_C, '    } else if (ret != -ENOENT) {\n        dirty_publish_slot',
-         '    } else if (0) {\n        dirty_publish_slot')]),
+        (LOG_C, '    } else if (ret != -ENOENT) {\n', '    } else if (0) {\n')]),
     ('log-blind-not-published', [LOG, SCHEDULE], [
         (LOG_C, '''        dirty_publish_slot(t, slot);
         return;''', '        return;')]),
     ('display-fetches-all', [LOG], [
-        (LOG_BACKEND_C, 'if (from < to && slot->dirty_bmap', 'if (slot->dirty_bmap')]),
+        (LOG_BACKEND_C, 'if (from < to && slot->dirty_bmap',
+         'if (slot->dirty_bmap')]),
 
     # The choice
     ('unknown-is-not-told-from-refused', [TRACKER], [

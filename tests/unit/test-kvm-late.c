@@ -244,6 +244,28 @@ static void test_refused_then_taken(Fixture *f, gconstpointer opaque)
     g_assert_cmpuint(world_finish(w), ==, 0);
 }
 
+/* Memory that is new while a migration goes on is not logged, but there. */
+static void test_refused_new(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+
+    world_unmap(w, f->smm);
+    world_unmap(w, f->ram);
+    world_migrate(w, false);
+    world_send_all(w);
+    kvm_model_refuse(w->kvm, KVM_SET_USER_MEMORY_REGION, 0, 1, ENOMEM);
+    f->ram = world_map(w, 0, 0, 0, PAGES, 64);
+    g_assert_cmpuint(w->refusals, ==, 1);
+    g_assert_false(is_logged(w, f->ram, 0));
+    g_assert_true(is_logged(w, f->ram, 64));
+    world_store(w, 0, f->ram, 3, 1);
+    world_check(w, "mapped");
+    world_sync(w, false);
+    g_assert_cmpuint(world_to_send(w, 0, 64), ==, 64);
+    g_assert_cmpuint(w->lost, ==, 0);
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
 /* An event says so once, however often KVM refuses. */
 static void test_refused_twice(Fixture *f, gconstpointer opaque)
 {
@@ -430,6 +452,7 @@ int main(int argc, char **argv)
     ADD("refused-display", test_refused_display);
     ADD("refused-display/late", test_refused_display_is_not_late);
     ADD("refused-then-taken", test_refused_then_taken);
+    ADD("refused-new", test_refused_new);
     ADD("refused-twice", test_refused_twice);
     ADD("stopped", test_stopped);
     ADD("others-join", test_others_join);

@@ -191,6 +191,26 @@ static void test_not_switched_off(Fixture *f, gconstpointer opaque)
 }
 
 /* A slot that KVM need not log yet stays so. */
+/* A slot that KVM does not log is dirty anyway: it is not asked again. */
+static void test_blind_stays_blind(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+    uint64_t offset = 128;
+    uint32_t key;
+
+    migrate_refused(f, false);
+    write_pages(f, 0, 50);
+    go_wrong(20, true, 0);
+    world_sync(w, false);
+    key = world_key(w, f->ram, &offset);
+    g_assert_cmpint(kvm_model_flags(w->kvm, key), ==, 0);
+    g_assert_cmpuint(w->lost, ==, 0);
+    world_check(w, "synced");
+    world_send_all(w);
+    world_check(w, "sent");
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
 static void test_late_stays_late(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
@@ -338,6 +358,7 @@ int main(int argc, char **argv)
     ADD("not-reprotected", PLAIN, test_not_reprotected);
     ADD("not-switched-off", PLAIN, test_not_switched_off);
     ADD("late-stays-late", PLAIN, test_late_stays_late);
+    ADD("blind-stays-blind", PLAIN, test_blind_stays_blind);
     ADD("who-resets", PLAIN, test_who_resets);
     ADD("unplug", PLAIN, test_unplug);
     ADD("id-is-used-again", PLAIN, test_id_is_used_again);

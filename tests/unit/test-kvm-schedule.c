@@ -195,8 +195,7 @@ static int enter(void *opaque, unsigned long request, const void *arg)
     }
     switch (request) {
     case KVM_SET_USER_MEMORY_REGION:
-        if (!region->memory_size || !region->flags ||
-            kvm_model_flags(w->kvm, region->slot) < 0) {
+        if (!region->memory_size || !region->flags) {
             return 0;
         }
         break;

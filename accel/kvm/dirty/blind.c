@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "blind.h"
+#include "accel/kvm/dirty/kvm-all.h"
 #include "accel/kvm/dirty/memslots.h"
 #include "accel/kvm/dirty/publish.h"
 #include "accel/kvm/dirty/trace.h"
@@ -22,6 +23,22 @@ static void refused(KVMDirtyTracker *t, KVMSlot *slot)
         t->refused = true;
         dirty_events_refused(t);
     }
+}
+
+int dirty_blind_new(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
+{
+    int flags = slot->flags;
+    int ret = kvm_set_user_memory_region(kml, slot, true);
+
+    if (ret < 0 && dirty_memslot_is_logged(slot)) {
+        slot->flags = flags & ~KVM_MEM_LOG_DIRTY_PAGES;
+        ret = kvm_set_user_memory_region(kml, slot, true);
+        slot->flags = flags;
+        if (ret >= 0) {
+            refused(t, slot);
+        }
+    }
+    return ret;
 }
 
 void dirty_blind_told(KVMDirtyTracker *t, KVMSlot *slot, int ret)

@@ -175,6 +175,11 @@ void kvm_dirty_tracker_slot_set(KVMMemoryListener *kml, KVMSlot *slot,
     }
 }
 
+int kvm_dirty_tracker_slot_new(KVMMemoryListener *kml, KVMSlot *slot)
+{
+    return dirty_blind_new(kvm_state->dirty_tracker, kml, slot);
+}
+
 void kvm_dirty_tracker_slot_told(KVMSlot *slot, int ret)
 {
     dirty_blind_told(kvm_state->dirty_tracker, slot, ret);

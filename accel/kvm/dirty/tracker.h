@@ -115,6 +115,17 @@ bool kvm_dirty_tracker_has_slot(KVMMemoryListener *kml, hwaddr start);
 bool kvm_dirty_tracker_log_late(KVMSlot *slot, MemoryRegion *mr);
 
 /**
+ * kvm_dirty_tracker_slot_new: give @slot to KVM
+ *
+ * If KVM refuses to log it, it gets it without a log: the slot is blind then,
+ * and the guest goes on.  Called with the tracker lock held, after
+ * kvm_dirty_tracker_slot_set().
+ *
+ * Returns 0, or -errno if KVM does not take it at all.
+ */
+int kvm_dirty_tracker_slot_new(KVMMemoryListener *kml, KVMSlot *slot);
+
+/**
  * kvm_dirty_tracker_slot_told: KVM was told of the flags of @slot
  * @ret: 0, or -errno if KVM refused
  *

@@ -66,7 +66,8 @@ static void reprotect_slot(KVMDirtyTracker *t, KVMMemoryListener *kml,
     int flags = slot->flags;
     int ret;
 
-    if (slot->dirty_late) {
+    if (slot->dirty_late || dirty_memslot_is_blind(slot)) {
+        /* Not read yet; or dirty in each sync anyway. */
         return;
     }
     slot->flags = flags & ~KVM_MEM_LOG_DIRTY_PAGES;
