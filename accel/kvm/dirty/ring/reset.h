@@ -44,9 +44,9 @@ int dirty_reset_rings(void *opaque);
  * @opaque: the KVMDirtyTracker
  *
  * Protects all logged memory and publishes it, except late slots, of which the
- * sender has read nothing, and blind ones, which are dirty anyway.  If not even this helps, every
- * sync from now on finds all of it dirty.  The signature is that of
- * DirtyRingOps.reprotect.  Called with the tracker lock held.
+ * sender has read nothing, and blind ones, which are dirty anyway.  If not even
+ * this helps, every sync from now on finds all of it dirty.  The signature is
+ * that of DirtyRingOps.reprotect.  Called with the tracker lock held.
  * Cost: O(memory that is logged).
  */
 void dirty_reset_reprotect(void *opaque);
