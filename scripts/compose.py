@@ -43,11 +43,11 @@ def check_edits(discard):
     lost = edited(state()) if os.path.isdir(COMPOSED) and not discard else []
     if lost:
         raise Failure(
-            "Debian has a newer QEMU, and these files have edits of yours in "
-            "build/qemu-src:\n  " + "\n  ".join(lost) +
+            "another QEMU source is to replace build/qemu-src, where these "
+            "files have edits of yours:\n  " + "\n  ".join(lost) +
             "\n  Keep them with scripts/refresh-patches, drop them with "
-            "./configure --discard-edits,\n  or stay with the QEMU that is "
-            "there: ./configure --no-update")
+            "./configure --discard-edits,\n  or stay with the source that is "
+            "there: ./configure --no-update, or --qemu-src as before")
 
 
 def start_over(base):

@@ -104,16 +104,19 @@ def newer(index):
     return version_key(version) > version_key(index["version"])
 
 
-def fetch(update=True):
+def fetch(update=True, before_update=lambda: None):
     """Returns (version, path of the .dsc), fetched if need be, and verified.
 
     Security updates arrive as newer point releases: with UPDATE the newest is
-    taken, without it the one that is there.
+    taken, without it the one that is there.  BEFORE_UPDATE may raise a Failure,
+    while the one that is there still is the one to stay with.
     """
     index = read_json(INDEX)
     if not index or not all(os.path.exists(os.path.join(DOWNLOADS, name))
-                            for name in index["files"]) or \
-            update and newer(index):
+                            for name in index["files"]):
+        index = download()
+    elif update and newer(index):
+        before_update()
         index = download()
     verify(index)
     dsc = [name for name in index["files"] if name.endswith(".dsc")]

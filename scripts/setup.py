@@ -42,9 +42,10 @@ def parse(arguments):
 
 def from_package(update, discard):
     """Debian's source in build/upstream-src; returns what identifies it."""
-    version, dsc = fetch.fetch(update)
+    version, dsc = fetch.fetch(update, lambda: compose.check_edits(discard))
     base = f"Debian {version} {sha256(dsc)}"
     if read_json(SOURCE) != base or not os.path.isdir(PRISTINE):
+        # From a tree of the user's, say.
         compose.check_edits(discard)
         with build_lock("new source", "upstream"):
             fetch.extract(dsc, PRISTINE)
