@@ -28,18 +28,23 @@ static void set_up(Fixture *f, gconstpointer kernel)
     boot(f, &config, 128, 64);
 }
 
+/* Write to page @offset of RAM without a vCPU. */
+static void write_outside(Fixture *f, uint64_t offset)
+{
+    uint32_t key = world_key(f->w, f->ram, &offset);
+
+    ring_model_store_outside(kvm_model_guest(f->w->kvm), key, offset, 1);
+}
+
 /* Pages without a vCPU are looked for once, when nothing more can come. */
 static void test_back_up_bitmap(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
-    uint64_t offset = 300;
     unsigned calls;
-    uint32_t key;
 
     migrate(f);
     calls = kvm_model_calls(w->kvm, KVM_GET_DIRTY_LOG);
-    key = world_key(w, f->ram, &offset);
-    ring_model_store_outside(kvm_model_guest(w->kvm), key, offset, 1);
+    write_outside(f, 300);
     world_sync(w, false);
     g_assert_cmpuint(kvm_model_calls(w->kvm, KVM_GET_DIRTY_LOG), ==, calls);
     g_assert_cmpuint(world_finish(w), ==, 0);
@@ -50,12 +55,9 @@ static void test_back_up_bitmap(Fixture *f, gconstpointer opaque)
 static void test_back_up_bitmap_stopped(Fixture *f, gconstpointer opaque)
 {
     World *w = f->w;
-    uint64_t offset = 300;
-    uint32_t key;
 
     migrate(f);
-    key = world_key(w, f->ram, &offset);
-    ring_model_store_outside(kvm_model_guest(w->kvm), key, offset, 1);
+    write_outside(f, 300);
     world_set_running(w, false);
     world_sync(w, false);
     g_assert_true(w->bmap[300]);
