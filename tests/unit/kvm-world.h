@@ -66,6 +66,7 @@ typedef struct World {
     pthread_rwlock_t run_lock;  /* which threads that are vCPUs hold to read */
     RunState runstate;
     bool limited;               /* dirty limits are in service */
+    bool io_uring;              /* is used by the main loop and vCPUs */
     void *test;                 /* the test's own */
 
     /* The sender.  All [page] or [chunk]. */

@@ -10,7 +10,7 @@ SOURCES = ['util/dirty-history'] + [ROOMS + name for name in (
     'slots', 'tracker', 'tracking', 'log/log', 'log/log-backend', 'log/wp-all',
     'log/wp-all-backend', 'ring/backend', 'ring/full', 'ring/overflow',
     'ring/pace', 'ring/reset', 'ring/ring', 'ring/set', 'ring/sort',
-    'ring/sync', 'ring/turn', 'stats/vcpu')]
+    'ring/signals', 'ring/sync', 'ring/turn', 'stats/vcpu')]
 SUPPORT = ['kvm-caps', 'kvm-fixture', 'kvm-model', 'kvm-world',
            'kvm-world-sender', 'log-model', 'qemu-stubs', 'ring-model',
            'tracker-stubs']
@@ -41,6 +41,7 @@ OVERFLOW_C = ROOMS + 'ring/overflow.c'
 RESET_C = ROOMS + 'ring/reset.c'
 RING_C = ROOMS + 'ring/ring.c'
 SET_C = ROOMS + 'ring/set.c'
+SIGNALS_C = ROOMS + 'ring/signals.c'
 SYNC_C = ROOMS + 'ring/sync.c'
 TURN_C = ROOMS + 'ring/turn.c'
 
@@ -184,10 +185,16 @@ MUTANTS = [
         (RESET_C, ' || dirty_memslot_is_blind(slot)', '')]),
     ('short-is-fine', [RESET, SCHEDULE], [
         (RING_C, '    return false;\n', '    return true;\n')]),
-    ('reset-in-a-vcpu', [RESET], [
-        (RESET_C, 'if (current_cpu || main_thread)', 'if (main_thread)')]),
+    ('reset-in-a-vcpu-with-task-work', [RESET], [
+        (RESET_C, 'if (current_cpu && dirty_signals_only())',
+         'if (current_cpu)')]),
+    ('reset-in-a-vcpu-with-signals', [RESET], [
+        (SIGNALS_C, '    pthread_sigmask(SIG_SETMASK, &all, &old);\n', '')]),
     ('reset-in-the-main-thread', [RESET], [
         (RESET_C, 'if (current_cpu || main_thread)', 'if (current_cpu)')]),
+    ('vcpu-waits-for-the-reaper', [RESET], [
+        (RESET_C, 'if (current_cpu && dirty_signals_only())',
+         'if (false)')]),
     ('all-resets-by-the-reaper', [RESET], [
         (RESET_C, 'if (current_cpu || main_thread)', 'if (true)')]),
     ('publish-before-reset', [SCHEDULE], [

@@ -15,6 +15,8 @@
 #include "qemu/error-report.h"
 #include "qemu/rcu.h"
 #include "qemu/timer.h"
+#include "block/aio.h"
+#include "qemu/main-loop.h"
 #include "exec/ram_addr.h"
 #include "hw/boards.h"
 #include "system/dirtylimit.h"
@@ -163,13 +165,24 @@ int error_printf(const char *fmt, ...)
 
 /* KVM */
 
-/* From Linux 6.16 on a signal that cannot be blocked spoils a reset. */
+/* A vCPU is kicked by SIGUSR1; task work comes from io_uring. */
+static bool is_interruptible(void)
+{
+    sigset_t blocked;
+
+    if (role == WORLD_VCPU) {
+        pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+        return !sigismember(&blocked, SIGUSR1) || world->io_uring;
+    }
+    return role == WORLD_MAIN;
+}
+
+/* From Linux 6.17 on a signal or task work spoils a reset. */
 static void check_caller(unsigned long request)
 {
     if ((request == KVM_RESET_DIRTY_RINGS ||
-         request == KVM_RESET_DIRTY_RING) &&
-        role != WORLD_MIGRATION && role != WORLD_REAPER) {
-        g_error("rings are reset in a thread that signals may interrupt");
+         request == KVM_RESET_DIRTY_RING) && is_interruptible()) {
+        g_error("rings are reset in a thread that may be interrupted");
     }
     if (request != KVM_CHECK_EXTENSION && request != KVM_ENABLE_CAP &&
         !lock_held) {
@@ -213,6 +226,14 @@ unsigned long kvm_arch_vcpu_id(CPUState *cpu)
 }
 
 /* The rest of QEMU */
+
+AioContext *qemu_get_aio_context(void)
+{
+    static AioContext context;
+
+    context.linux_io_uring = world->io_uring ? (void *)&context : NULL;
+    return &context;
+}
 
 int qemu_get_thread_id(void)
 {

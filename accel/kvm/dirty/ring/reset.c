@@ -12,6 +12,7 @@
 #include "hw/core/cpu.h"
 #include "reset.h"
 #include "set.h"
+#include "signals.h"
 #include "accel/kvm/dirty/features.h"
 #include "accel/kvm/dirty/ioctl.h"
 #include "accel/kvm/dirty/kvm-all.h"
@@ -19,8 +20,8 @@
 #include "accel/kvm/dirty/publish.h"
 
 /*
- * In the thread of the caller, or of the reaper.  The tracker lock is held, by
- * the caller.
+ * In the thread of who resets, or of the reaper.  The tracker lock is held, by
+ * the former.
  */
 static int reset_ioctl(void *opaque)
 {
@@ -46,7 +47,9 @@ int dirty_reset_rings(void *opaque)
     int64_t start = get_clock();
     int ret;
 
-    if (current_cpu || main_thread) {
+    if (current_cpu && dirty_signals_only()) {
+        ret = dirty_signals_blocked_call(reset_ioctl, t);
+    } else if (current_cpu || main_thread) {
         ret = dirty_reaper_call(&t->rings->reaper, reset_ioctl, t);
     } else {
         ret = reset_ioctl(t);

@@ -14,9 +14,11 @@
  * leaves up to 64 pages unprotected without showing in the result.  The
  * threads that QEMU creates for itself, such as that of migration, have all
  * signals blocked, and those that sync do not use io_uring while the guest
- * runs.  The main thread and vCPUs are different: they let the reaper thread
- * do it.  What cannot be blocked, such as SIGSTOP or a tracer, remains a risk
- * on those kernels.
+ * runs.  A vCPU blocks its signals for the time of the reset: it must not wait
+ * for another thread to be scheduled, with the tracker lock held.  The main
+ * thread, and a vCPU that may have used io_uring, let the reaper thread do it.
+ * What cannot be blocked, such as SIGSTOP or a tracer, remains a risk on those
+ * kernels.
  *
  * Invariant 6 of docs/protocol.md: if protection is in doubt, everything that
  * is logged is protected again, and is dirty.
@@ -32,7 +34,7 @@
  * KVM_RESET_DIRTY_RINGS, or KVM_RESET_DIRTY_RING where rings may overflow: that
  * tells the number of overflowed pages, too.  The signature is that of
  * DirtyRingOps.reset.  Source: KVM API, KVM_CAP_DIRTY_LOG_RING.
- * Called with the tracker lock held; may wait for the reaper thread.
+ * Called with the tracker lock held; the main thread waits for the reaper's.
  *
  * Returns the number of entries that KVM says it has reset, or -errno.
  */
