@@ -190,6 +190,11 @@ MUTANTS = [
          'if (current_cpu)')]),
     ('reset-in-a-vcpu-with-signals', [RESET], [
         (SIGNALS_C, '    pthread_sigmask(SIG_SETMASK, &all, &old);\n', '')]),
+    ('room-not-learnt', [RESET], [
+        (FULL_C, '    dirty_rings_was_full(rings, '
+         'g_ptr_array_index(rings->list, i));\n', '')]),
+    ('room-learnt-from-one', [RESET], [
+        (SET_C, '    return second;\n', '    return smallest;\n')]),
     ('reset-in-the-main-thread', [RESET], [
         (RESET_C, 'if (current_cpu || main_thread)', 'if (current_cpu)')]),
     ('vcpu-waits-for-the-reaper', [RESET], [

@@ -356,6 +356,40 @@ static void test_display(Fixture *f, gconstpointer opaque)
     g_assert_cmpuint(world_finish(w), ==, 0);
 }
 
+/* A CPU that logs so many pages by itself as none does today */
+static void set_up_pml(Fixture *f, gconstpointer opaque)
+{
+    WorldConfig config = everything(KVM_DIRTY_TRACKING_MODE_RING, 8192);
+
+    config.offer.ring_overflow = 0;
+    config.offer.wp_all = 0;
+    config.ring_size = 4096;
+    config.pml_size = 2048;
+    boot(f, &config, 8192, 64);
+}
+
+/* How many entries make a ring full is learnt, not from one exit alone. */
+static void test_room(Fixture *f, gconstpointer opaque)
+{
+    World *w = f->w;
+    DirtyRings *rings = w->state.dirty_tracker->rings;
+    const DirtyRing *ring = g_ptr_array_index(rings->list, 0);
+    uint32_t guess = dirty_rings_room(rings, ring);
+    int full = 0;
+
+    g_assert_cmpuint(guess, >, 2048);
+    migrate(f);
+    for (uint64_t page = 0; full < 2; page++) {
+        if (world_store_once(w, 0, f->ram, page, 1) == RING_MODEL_RING_FULL) {
+            g_assert_cmpuint(dirty_rings_room(rings, ring), ==, guess);
+            world_store(w, 0, f->ram, page, 1);
+            full++;
+        }
+    }
+    g_assert_cmpuint(dirty_rings_room(rings, ring), ==, 2048);
+    g_assert_cmpuint(world_finish(w), ==, 0);
+}
+
 #define ADD(path, kernel, fn) \
     g_test_add("/kvm-reset/" path, Fixture, GINT_TO_POINTER(kernel), set_up, \
                fn, tear_down)
@@ -373,6 +407,8 @@ int main(int argc, char **argv)
     ADD("late-stays-late", PLAIN, test_late_stays_late);
     ADD("blind-stays-blind", PLAIN, test_blind_stays_blind);
     ADD("who-resets", PLAIN, test_who_resets);
+    g_test_add("/kvm-reset/room", Fixture, NULL, set_up_pml, test_room,
+               tear_down);
     ADD("unplug", PLAIN, test_unplug);
     ADD("id-is-used-again", PLAIN, test_id_is_used_again);
     ADD("strays", PLAIN, test_strays);

@@ -23,6 +23,7 @@
  */
 static void learn(DirtyRings *rings, guint i, int64_t when)
 {
+    dirty_rings_was_full(rings, g_ptr_array_index(rings->list, i));
     dirty_rings_watch(rings, i, when);
     dirty_rings_watch_all(rings);
     dirty_pace_miss(&rings->pace, i);
@@ -36,7 +37,7 @@ static void learn(DirtyRings *rings, guint i, int64_t when)
  */
 static bool needs_room(const DirtyRings *rings, DirtyRing *ring)
 {
-    if (dirty_ring_holds(ring, dirty_rings_room(ring) / 2) ||
+    if (dirty_ring_holds(ring, dirty_rings_room(rings, ring) / 2) ||
         rings->stage.unfinished || ring->spared == ring->fetch) {
         return true;
     }

@@ -15,8 +15,8 @@
 
 /*
  * Entries the kernel keeps free: a ring counts as full that early.  With page
- * modification logging, which AMD's processors do not have, it also keeps what
- * one VM exit can add.
+ * modification logging, which AMD's processors do not have as yet, it also
+ * keeps what one VM exit can add.  What cannot be foreseen is learnt.
  */
 #define RING_RESERVED 64
 #define RING_RESERVED_PML 512
@@ -30,6 +30,7 @@ DirtyRings *dirty_rings_new(const DirtyRingOps *ops, void *opaque,
     rings->list = g_ptr_array_new();
     dirty_ring_stage_init(&rings->stage, ops, opaque);
     dirty_pace_init(&rings->pace);
+    memset(rings->full_at, 0xff, sizeof(rings->full_at));
     return rings;
 }
 
@@ -71,9 +72,40 @@ static uint32_t reserved(void)
     return RING_RESERVED;
 }
 
-uint32_t dirty_rings_room(const DirtyRing *ring)
+/* The second smallest, so that one that is wrong does no harm. */
+static uint32_t learnt_room(const DirtyRings *rings)
 {
-    return ring->size - MIN(ring->size / 2, reserved());
+    uint32_t smallest = UINT32_MAX, second = UINT32_MAX;
+
+    for (int i = 0; i < ARRAY_SIZE(rings->full_at); i++) {
+        if (rings->full_at[i] < smallest) {
+            second = smallest;
+            smallest = rings->full_at[i];
+        } else {
+            second = MIN(second, rings->full_at[i]);
+        }
+    }
+    return second;
+}
+
+uint32_t dirty_rings_room(const DirtyRings *rings, const DirtyRing *ring)
+{
+    uint32_t free = reserved();
+
+    /* KVM makes no ring that is not larger than what it keeps free. */
+    if (free >= ring->size) {
+        free = RING_RESERVED;
+    }
+    return MIN(ring->size - free, learnt_room(rings));
+}
+
+void dirty_rings_was_full(DirtyRings *rings, const DirtyRing *ring)
+{
+    uint32_t fill = dirty_ring_fill(ring);
+
+    if (fill >= ring->size / 4) {
+        rings->full_at[rings->full_next++ % ARRAY_SIZE(rings->full_at)] = fill;
+    }
 }
 
 void dirty_rings_watch(DirtyRings *rings, guint i, int64_t now)
@@ -83,7 +115,7 @@ void dirty_rings_watch(DirtyRings *rings, guint i, int64_t now)
 
     dirty_vcpu_see(ring->stats, now, fill);
     dirty_pace_see(&rings->pace, i, now,
-                   ring->gfns ? dirty_rings_room(ring) : 0,
+                   ring->gfns ? dirty_rings_room(rings, ring) : 0,
                    ring->fetch + fill, fill);
 }
 

@@ -55,6 +55,9 @@ typedef struct DirtyRings {
     bool with_bitmap;           /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
     uint32_t watermark;         /* entries that wake the reaper; 0: timed */
     DirtyOverflow overflow;
+    /* Of the last rings that were full; tracker lock */
+    uint32_t full_at[4];        /* how many entries they had */
+    unsigned full_next;         /* where the next one goes, modulo 4 */
     int64_t harvest_time;       /* ns, without resets; tracker lock */
     int64_t reset_time;         /* ns, with the wait for them; likewise */
     DirtyPace pace;             /* when to harvest; tracker lock */
@@ -100,7 +103,15 @@ DirtyRing *dirty_rings_find(const DirtyRings *rings, unsigned long vcpu_id);
 /**
  * dirty_rings_room: how many entries make @ring full
  */
-uint32_t dirty_rings_room(const DirtyRing *ring);
+uint32_t dirty_rings_room(const DirtyRings *rings, const DirtyRing *ring);
+
+/**
+ * dirty_rings_was_full: KVM has just called @ring full
+ *
+ * How many entries that takes depends on the CPU, and KVM does not tell: learn
+ * it.  A ring that is nearly empty was harvested since, and teaches nothing.
+ */
+void dirty_rings_was_full(DirtyRings *rings, const DirtyRing *ring);
 
 /**
  * dirty_rings_watch: let the reaper's policy see ring @i as it is @now
