@@ -65,7 +65,15 @@ typedef struct World {
     bool vcpus_out;             /* they are kept out of KVM, by */
     pthread_rwlock_t run_lock;  /* which threads that are vCPUs hold to read */
     RunState runstate;
-    bool limited;               /* dirty limits are in service */
+    bool limited;               /* dirty limits are in service, */
+    uint64_t quota;             /* and that of vCPU 0, MB/s */
+    run_on_cpu_func work;       /* what is queued for a vCPU */
+    CPUState *work_cpu;
+    run_on_cpu_data work_data;
+    bool other_work;            /* something else is queued */
+    int slept;                  /* ms, for limits */
+    unsigned lock_turns;        /* how often the tracker lock was taken */
+    RAMBlockNotifier *blocks;   /* who wants to know of blocks that go */
     bool io_uring;              /* is used by the main loop and vCPUs */
     void *test;                 /* the test's own */
 
@@ -185,6 +193,9 @@ void world_check(World *w, const char *when);
  * Returns: the number of pages that differ
  */
 uint64_t world_finish(World *w);
+
+/* A block of RAM is freed. */
+void world_block_removed(World *w, const RAMBlock *block);
 
 /* What memory_region_get_dirty_log_mask() says */
 uint8_t world_log_mask(const WorldRegion *region);

@@ -8,9 +8,10 @@ ROOMS = 'accel/kvm/dirty/'
 SOURCES = ['util/dirty-history'] + [ROOMS + name for name in (
     'blind', 'choice', 'features', 'late', 'lock', 'memslots', 'publish',
     'slots', 'tracker', 'tracking', 'log/log', 'log/log-backend', 'log/wp-all',
-    'log/wp-all-backend', 'ring/backend', 'ring/full', 'ring/overflow',
-    'ring/pace', 'ring/reset', 'ring/ring', 'ring/set', 'ring/sort',
-    'ring/signals', 'ring/sync', 'ring/turn', 'stats/vcpu')]
+    'log/wp-all-backend', 'ring/allowance', 'ring/backend', 'ring/full',
+    'ring/limit', 'ring/overflow', 'ring/pace', 'ring/reset', 'ring/ring',
+    'ring/set', 'ring/signals', 'ring/sort', 'ring/sync', 'ring/turn',
+    'stats/vcpu')]
 SUPPORT = ['kvm-caps', 'kvm-fixture', 'kvm-model', 'kvm-world',
            'kvm-world-sender', 'log-model', 'qemu-stubs', 'ring-model',
            'tracker-stubs']
@@ -18,6 +19,7 @@ SUPPORT = ['kvm-caps', 'kvm-fixture', 'kvm-model', 'kvm-world',
 LATE = ('test-kvm-late', 'plain', None)
 LOG = ('test-kvm-log', 'plain', None)
 OVERFLOW = ('test-kvm-overflow', 'plain', None)
+LIMIT = ('test-kvm-limit', 'plain', None)
 RESET = ('test-kvm-reset', 'plain', None)
 TRACKER = ('test-kvm-tracker', 'plain', None)
 WP_ALL = ('test-kvm-wp-all', 'plain', None)
@@ -37,6 +39,7 @@ WP_ALL_C = ROOMS + 'log/wp-all.c'
 WP_ALL_BACKEND_C = ROOMS + 'log/wp-all-backend.c'
 RING_BACKEND_C = ROOMS + 'ring/backend.c'
 FULL_C = ROOMS + 'ring/full.c'
+LIMIT_C = ROOMS + 'ring/limit.c'
 OVERFLOW_C = ROOMS + 'ring/overflow.c'
 RESET_C = ROOMS + 'ring/reset.c'
 RING_C = ROOMS + 'ring/ring.c'
@@ -190,6 +193,58 @@ MUTANTS = [
          'if (current_cpu)')]),
     ('reset-in-a-vcpu-with-signals', [RESET], [
         (SIGNALS_C, '    pthread_sigmask(SIG_SETMASK, &all, &old);\n', '')]),
+    # Late slots
+    ('owed-and-not-logged', [LATE], [
+        (LATE_C, '    if (running && t->late.count) {', '    if (false) {')]),
+    ('stopped-not-told', [LATE], [
+        (RING_BACKEND_C, '        dirty_late_set_running(t, running);\n', '')]),
+    ('all-logged-when-guest-goes-on', [LATE], [
+        (LATE_C, '    if (slot->dirty_owed) {', '    if (true) {')]),
+    ('join-in-one-go', [LATE], [
+        (LATE_C, '    for (int as = 0; as < t->s->nr_as; as++) {',
+         '    dirty_lock_acquire();\n'
+         '    dirty_memslots_for_each_logged(t, log_now);\n'
+         '    dirty_lock_release();\n'
+         '    for (int as = 0; as < t->s->nr_as; as++) {')]),
+    ('block-forgets-its-part', [LATE], [
+        (LATE_C, '        g_hash_table_insert(late->blocks, block->host, part);'
+         '\n', '')]),
+    ('block-keeps-its-slots', [LATE], [
+        (LATE_C,
+         '        late->blocks_slots -= DIV_ROUND_UP(max_size, *part);\n',
+         '')]),
+    ('slot-of-any-size', [LATE], [
+        (LATE_C, 'hwaddr part = DIRTY_LATE_SLOT_MAX;',
+         'hwaddr part = 1ULL << 60;')]),
+
+    # Dirty limits
+    ('limit-by-what-waits', [LIMIT], [
+        (LIMIT_C, 'ring->fetch + dirty_ring_fill(ring)',
+         'dirty_ring_fill(ring)')]),
+    ('held-twice', [LIMIT], [
+        (LIMIT_C, ' && !qatomic_read(&held->until)', '')]),
+    ('queue-without-end', [LIMIT], [
+        (LIMIT_C, ' && qatomic_read(&cpu->running)', '')]),
+    ('held-once', [LIMIT], [
+        (LIMIT_C, '''    qatomic_set(&held->until, 0);
+    dirty_reaper_look_by''', '    dirty_reaper_look_by')]),
+    ('replugged-as-held', [LIMIT], [
+        (LIMIT_C, '    qatomic_set(&ring->hold->until, 0);\n', '')]),
+    ('replugged-with-debt', [LIMIT], [
+        (LIMIT_C, '    ring->hold->allowance.at = 0;\n', '')]),
+    ('stop-waits-for-limit', [LIMIT], [
+        (LIMIT_C, '!cpu->stop && ', '')]),
+    ('unplug-waits-for-limit', [LIMIT], [
+        (LIMIT_C, ' && !cpu->unplug', '')]),
+    ('work-waits-for-limit', [LIMIT], [
+        (LIMIT_C, 'cpu_work_list_empty(cpu) && ', '')]),
+    ('held-without-limit', [LIMIT], [
+        (LIMIT_C, ' && entries_per_second(cpu)', '')]),
+    ('full-ring-not-charged', [LIMIT], [
+        (FULL_C, '        dirty_limit_check(ring, get_clock());\n', '')]),
+    ('reaper-ignores-limits', [LIMIT], [
+        (TURN_C, '    *next = MIN(*next, dirty_limit_check_all(t->rings));\n',
+         '')]),
     ('room-not-learnt', [RESET], [
         (FULL_C, '    dirty_rings_was_full(rings, '
          'g_ptr_array_index(rings->list, i));\n', '')]),

@@ -75,6 +75,9 @@ void qemu_mutex_lock_impl(QemuMutex *mutex, const char *file, const int line)
     }
     pthread_mutex_lock(&mutex->lock);
     lock_held = true;
+    if (world) {
+        world->lock_turns++;
+    }
 }
 
 int qemu_mutex_trylock_impl(QemuMutex *mutex, const char *file, const int line)
@@ -250,6 +253,17 @@ size_t qemu_ram_pagesize(RAMBlock *block)
     return block->page_size;
 }
 
+void ram_block_notifier_add(RAMBlockNotifier *n)
+{
+    world->blocks = n;
+}
+
+void world_block_removed(World *w, const RAMBlock *block)
+{
+    w->blocks->ram_block_removed(w->blocks, block->host, block->max_length,
+                                 block->max_length);
+}
+
 bool runstate_check(RunState state)
 {
     return world->runstate == state;
@@ -280,9 +294,32 @@ bool dirtylimit_in_service(void)
     return world->limited;
 }
 
-void dirtylimit_vcpu_execute(CPUState *cpu)
+uint64_t dirtylimit_vcpu_quota(int cpu_index)
+{
+    return cpu_index == 0 ? world->quota : 0;
+}
+
+/* World's test has it run. */
+void async_run_on_cpu(CPUState *cpu, run_on_cpu_func func, run_on_cpu_data data)
+{
+    g_assert_null(world->work);
+    world->work = func;
+    world->work_cpu = cpu;
+    world->work_data = data;
+}
+
+bool cpu_work_list_empty(CPUState *cpu)
+{
+    return !world->other_work;
+}
+
+/* Who sleeps for a limit */
+void qemu_cond_timedwait_bql(QemuCond *cond, int ms)
 {
     g_assert_false(lock_held);
+    g_assert_cmpint(ms, >, 0);
+    world->slept += ms;
+    g_usleep(ms * 1000);
 }
 
 Object *object_dynamic_cast_assert(Object *obj, const char *type,

@@ -16,6 +16,7 @@
 #include "system/runstate.h"
 #include "backend.h"
 #include "full.h"
+#include "limit.h"
 #include "reset.h"
 #include "set.h"
 #include "sync.h"
@@ -240,6 +241,7 @@ static bool ring_attach_vcpu(KVMDirtyTracker *t, CPUState *cpu, Error **errp)
         g_ptr_array_add(t->rings->list, ring);
     }
     dirty_ring_attach(ring, gfns, cpu);
+    dirty_limit_attached(ring);
     dirty_vcpu_start(ring->stats, get_clock(), dirty_ring_fill(ring));
     dirty_lock_release();
     return true;

@@ -11,6 +11,7 @@
 #include "hw/core/cpu.h"
 #include "system/dirtylimit.h"
 #include "full.h"
+#include "limit.h"
 #include "set.h"
 #include "accel/kvm/dirty/lock.h"
 #include "accel/kvm/dirty/stats/events.h"
@@ -68,7 +69,7 @@ static void make_room(DirtyRings *rings, DirtyRing *ring, bool reaper,
 void dirty_full_exit(KVMDirtyTracker *t, CPUState *cpu)
 {
     bool limited = dirtylimit_in_service();
-    bool reaper = dirty_reaper_is_active(&t->rings->reaper) && !limited;
+    bool reaper = dirty_reaper_is_active(&t->rings->reaper);
     int64_t when = get_clock();
     DirtyVcpuFull full = {};
     DirtyRing *ring;
@@ -81,6 +82,7 @@ void dirty_full_exit(KVMDirtyTracker *t, CPUState *cpu)
     make_room(t->rings, ring, reaper, when);
     took = get_clock() - when;
     if (ring) {
+        dirty_limit_check(ring, get_clock());
         full = dirty_vcpu_was_full(ring->stats, when, when + took, limited);
     }
     dirty_lock_release();
@@ -89,5 +91,4 @@ void dirty_full_exit(KVMDirtyTracker *t, CPUState *cpu)
     if (full.often) {
         dirty_events_ring_full(cpu, &full);
     }
-    dirtylimit_vcpu_execute(cpu);
 }

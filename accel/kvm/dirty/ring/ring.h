@@ -25,7 +25,9 @@ typedef struct DirtyRing {
     uint32_t spared;            /* for its user: fetch when last not emptied */
     unsigned long vcpu_id;      /* KVM's id of the vCPU */
     void *owner;                /* the CPUState while attached */
-    struct DirtyVcpuStats *stats; /* for its user, who frees it */
+    /* For its user, who frees them */
+    struct DirtyVcpuStats *stats;
+    struct DirtyHold *hold;
 } DirtyRing;
 
 /* What a stage needs from its surroundings. */

@@ -41,6 +41,7 @@ void dirty_rings_free(DirtyRings *rings)
 
     DIRTY_RINGS_FOREACH(rings, i, ring) {
         g_free(ring->stats);
+        g_free(ring->hold);
         dirty_ring_free(ring);
     }
     g_ptr_array_free(rings->list, true);

@@ -60,6 +60,8 @@ typedef struct DirtyRings {
     unsigned full_next;         /* where the next one goes, modulo 4 */
     int64_t harvest_time;       /* ns, without resets; tracker lock */
     int64_t reset_time;         /* ns, with the wait for them; likewise */
+    int64_t limit_pause;        /* between looks for limits; tracker lock */
+    uint32_t limit_sum;         /* entries ever pushed, of all; likewise */
     DirtyPace pace;             /* when to harvest; tracker lock */
     DirtyReaper reaper;
 } DirtyRings;

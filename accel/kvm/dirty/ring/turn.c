@@ -10,6 +10,7 @@
 #include "qemu/timer.h"
 #include "exec/memory.h"
 #include "system/dirtylimit.h"
+#include "limit.h"
 #include "overflow.h"
 #include "set.h"
 #include "turn.h"
@@ -18,8 +19,11 @@
 #include "accel/kvm/dirty/state.h"
 #include "accel/kvm/dirty/trace.h"
 
-/* How long the reaper sleeps, in ns, while there are dirty limits; */
-#define LIMIT_SLEEP (100 * SCALE_MS)
+/*
+ * How long the reaper sleeps, in ns, while vCPUs stop at full rings that could
+ * overflow;
+ */
+#define STOPPED_SLEEP (100 * SCALE_MS)
 /* and when somebody else has the lock: most likely to empty the rings. */
 #define LOCKED_SLEEP (1 * SCALE_MS)
 
@@ -55,7 +59,7 @@ static int64_t reap_marked(DirtyRings *rings, int64_t now)
     dirty_rings_see(rings, now);
     dirty_pace_note_cpu(&rings->pace, now, dirty_reaper_cpu(&rings->reaper));
     /* Nobody tells when a measurement ends. */
-    return rings->overflow.stopped_by_full ? now + LIMIT_SLEEP : INT64_MAX;
+    return rings->overflow.stopped_by_full ? now + STOPPED_SLEEP : INT64_MAX;
 }
 
 /*
@@ -89,28 +93,22 @@ static int64_t look_locked(DirtyRings *rings, const DirtyReaperTurn *turn,
 }
 
 /*
- * Dirty-limit throttles a vCPU by letting it sleep each time its ring is full,
- * so with it in service nobody else may empty rings.
+ * Dirty-rate and dirty-limit count what is pushed into rings: nothing is to
+ * overflow while they do.
  */
 bool dirty_turn_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
 {
     KVMDirtyTracker *t = opaque;
     int64_t now = get_clock();
     unsigned tracking;
-    bool limited;
 
     if (dirty_fault_reaper_is_idle(&t->fault)) {
         *next = INT64_MAX;
         return true;
     }
     tracking = qatomic_read(&global_dirty_tracking);
-    limited = dirtylimit_in_service() || (tracking & GLOBAL_DIRTY_LIMIT);
-    dirty_overflow_stop_by_full(t, limited ||
-                                   (tracking & GLOBAL_DIRTY_DIRTY_RATE));
-    if (limited) {
-        *next = now + LIMIT_SLEEP;
-        return false;
-    }
+    dirty_overflow_stop_by_full(t, dirtylimit_in_service() ||
+        (tracking & (GLOBAL_DIRTY_LIMIT | GLOBAL_DIRTY_DIRTY_RATE)));
 
     /* The lock's holder is most likely about to empty the rings anyway. */
     if (!dirty_lock_try()) {
@@ -118,6 +116,7 @@ bool dirty_turn_look(void *opaque, const DirtyReaperTurn *turn, int64_t *next)
         return false;
     }
     *next = look_locked(t->rings, turn, now);
+    *next = MIN(*next, dirty_limit_check_all(t->rings));
     dirty_overflow_unlock_and_tell(t);
     return true;
 }
