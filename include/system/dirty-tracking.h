@@ -64,7 +64,7 @@ bool kvm_dirty_tracking_start_late(Error **errp);
  * kvm_dirty_tracking_log_all: see all writes from now on
  *
  * For who joins a dirty log that was started late, and counts pages.
- * Context: BQL held; takes the tracker lock.
+ * Context: no locks held, or else others wait for them; takes the tracker lock.
  */
 void kvm_dirty_tracking_log_all(void);
 

@@ -44,15 +44,36 @@ static void test_unknown_slots(void)
     assert_part(3 * GiB, -1, 4 * GiB);
 }
 
+#define LEFT (SLOTS / 2)
+
 static void test_blocks(void)
 {
-    /* A few slots more than the block has of 1024ths are fine. */
-    g_assert_cmphex(dirty_late_block_part(16 * MiB, 4 * KiB), ==, 16 * MiB);
-    g_assert_cmphex(dirty_late_block_part(16 * MiB, 16 * GiB), ==, 16 * MiB);
-    g_assert_cmphex(dirty_late_block_part(16 * MiB, 16 * GiB + 1 * MiB), ==,
-                    32 * MiB);
-    g_assert_cmphex(dirty_late_block_part(16 * MiB, 512 * GiB), ==, 512 * MiB);
-    g_assert_cmphex(dirty_late_block_part(1 * GiB, 1 * TiB), ==, 1 * GiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 4 * KiB, LEFT), ==,
+                    16 * MiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 16 * GiB, LEFT), ==,
+                    16 * MiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 16 * GiB + 1 * MiB, LEFT),
+                    ==, 32 * MiB);
+    g_assert_cmphex(dirty_late_block_part(16 * MiB, 512 * GiB, LEFT), ==,
+                    512 * MiB);
+    g_assert_cmphex(dirty_late_block_part(1 * GiB, 1 * TiB, LEFT), ==, 1 * GiB);
+    g_assert_cmphex(dirty_late_block_part(1 * GiB, 64 * TiB, 0), ==, 4 * TiB);
+}
+
+/* Large PCI devices, as many as one likes, leave slots for others. */
+static void test_many_blocks(void)
+{
+    int64_t left = LEFT;
+
+    for (int i = 0; i < 512; i++) {
+        uint64_t part = dirty_late_block_part(16 * MiB, 64 * GiB, left);
+
+        if (i < 10) {
+            g_assert_cmphex(part, ==, 64 * MiB);
+        }
+        left -= 64 * GiB / part;
+    }
+    g_assert_cmpint(left, >, -512);
 }
 
 int main(int argc, char **argv)
@@ -62,5 +83,6 @@ int main(int argc, char **argv)
     g_test_add_func("/dirty-late/few-slots", test_few_slots);
     g_test_add_func("/dirty-late/unknown-slots", test_unknown_slots);
     g_test_add_func("/dirty-late/blocks", test_blocks);
+    g_test_add_func("/dirty-late/many-blocks", test_many_blocks);
     return g_test_run();
 }

@@ -19,8 +19,13 @@
 /* large ones take long to protect. */
 #define DIRTY_LATE_PART_MAX (1 * GiB)
 
-/* No block of memory takes more slots than this, and a few. */
+/* No block of memory takes more slots than this, and a few; */
 #define DIRTY_LATE_BLOCK_PARTS 1024
+/* nor more than this part of those that are left for blocks. */
+#define DIRTY_LATE_BLOCK_SHARE 4
+
+/* No slot is larger: KVM takes 2^31 - 1 pages at most.  Aligned, a power of 2 */
+#define DIRTY_LATE_SLOT_MAX (4 * TiB)
 
 /**
  * dirty_late_part: how much memory to protect at a time
@@ -47,13 +52,19 @@ static inline uint64_t dirty_late_part(uint64_t ram, int slots)
  * dirty_late_block_part: the same, for one block of memory
  * @part: of the guest's memory as a whole
  * @length: bytes of the block
+ * @left: how many slots are left for it and other blocks
  *
- * Memory that the machine knows nothing of, such as that of a large PCI device,
- * must not take thousands of slots.
+ * Memory that the machine knows nothing of, such as that of large PCI devices,
+ * must not take all slots.  The more there is of it, the fewer each block gets.
  */
-static inline uint64_t dirty_late_block_part(uint64_t part, uint64_t length)
+static inline uint64_t dirty_late_block_part(uint64_t part, uint64_t length,
+                                             int64_t left)
 {
-    return MAX(part, pow2ceil(length / DIRTY_LATE_BLOCK_PARTS));
+    uint64_t most = MAX(left / DIRTY_LATE_BLOCK_SHARE, 1);
+
+    most = MIN(most, DIRTY_LATE_BLOCK_PARTS);
+    part = MAX(part, pow2ceil(DIV_ROUND_UP(length, most)));
+    return MIN(part, DIRTY_LATE_SLOT_MAX);
 }
 
 #endif

@@ -18,7 +18,7 @@
  * then the slot is "late".
  *
  * Invariant: no page of a late slot has been read by the sender since logging
- * began.  What the guest wrote to it before KVM logs it is read with it; what
+ * began, unless no vCPU has run since.  What the guest wrote to it before KVM logs it is read with it; what
  * it writes after that faults, as KVM has protected the slot and flushed the
  * TLBs by the time the ioctl returns.
  *
@@ -30,9 +30,14 @@
  *   dirty_late_log_start(): nothing is late;
  *
  *   dirty-rate and dirty-limit count pages: if they join, dirty_late_log_all()
- *   logs what is late;
+ *   logs what is late, slot by slot;
  *
  *   the display's slots are logged all the time: they do not start.
+ *
+ * While the guest stands still nobody writes unseen, so the sender may read a
+ * late slot.  It is then "owed", and logged before the guest runs again, if it
+ * ever does: after a checkpoint it does, and at the end of a migration, or in
+ * postcopy, it seldom does.
  *
  * @count of late slots: changed with the tracker lock held.  Once logging is
  * on it only falls.  log_clear reads it without the lock: it is raised with the
@@ -58,6 +63,12 @@
 #include "accel/kvm/dirty/trace.h"
 
 /*
+ * In us: between slots that are logged one after the other, so that who waits
+ * for the tracker lock gets it.
+ */
+#define LOG_PAUSE 50
+
+/*
  * Called first when the first slot is made: only then is it known how much
  * memory the guest has, as a memory backend may say so.
  */
@@ -73,19 +84,51 @@ static uint64_t usual_part(KVMDirtyTracker *t)
     return t->late.part;
 }
 
+static void block_removed(RAMBlockNotifier *notifier, void *host, size_t size,
+                          size_t max_size)
+{
+    DirtyLateState *late = container_of(notifier, DirtyLateState, notifier);
+    uint64_t *part = g_hash_table_lookup(late->blocks, host);
+
+    if (part) {
+        late->blocks_slots -= DIV_ROUND_UP(max_size, *part);
+        g_hash_table_remove(late->blocks, host);
+    }
+}
+
+/* What was decided when the first slot of @block was made stays so. */
+static uint64_t block_part(KVMDirtyTracker *t, RAMBlock *block)
+{
+    DirtyLateState *late = &t->late;
+    uint64_t *part;
+
+    if (!late->blocks) {
+        late->blocks = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+        late->notifier.ram_block_removed = block_removed;
+        ram_block_notifier_add(&late->notifier);
+    }
+    part = g_hash_table_lookup(late->blocks, block->host);
+    if (!part) {
+        int slots = kvm_check_extension(t->s, KVM_CAP_NR_MEMSLOTS);
+
+        part = g_new(uint64_t, 1);
+        /* KVM maps no huge page across the border of two slots. */
+        *part = MAX(usual_part(t), qemu_ram_pagesize(block));
+        *part = dirty_late_block_part(*part, block->max_length,
+                                      slots / 2 - late->blocks_slots);
+        late->blocks_slots += DIV_ROUND_UP(block->max_length, *part);
+        g_hash_table_insert(late->blocks, block->host, part);
+    }
+    return *part;
+}
+
 hwaddr dirty_late_slot_part(KVMDirtyTracker *t, const MemoryRegion *mr,
                             hwaddr start, hwaddr size)
 {
-    hwaddr part;
+    hwaddr part = DIRTY_LATE_SLOT_MAX;
 
-    if (!t->backend->late || mr->ram_device) {
-        return size;
-    }
-    part = usual_part(t);
-    if (mr->ram_block) {
-        /* KVM maps no huge page across the border of two slots. */
-        part = MAX(part, qemu_ram_pagesize(mr->ram_block));
-        part = dirty_late_block_part(part, mr->ram_block->max_length);
+    if (t->backend->late && !mr->ram_device) {
+        part = mr->ram_block ? block_part(t, mr->ram_block) : usual_part(t);
     }
     return MIN(part - start % part, size);
 }
@@ -101,6 +144,7 @@ void dirty_late_forget(KVMDirtyTracker *t, KVMSlot *slot)
 {
     if (slot->dirty_late) {
         slot->dirty_late = false;
+        slot->dirty_owed = false;
         qatomic_store_release(&t->late.count, t->late.count - 1);
     }
 }
@@ -146,6 +190,37 @@ void dirty_late_update(KVMDirtyTracker *t, KVMMemoryListener *kml,
     }
 }
 
+/*
+ * The sender is about to read some of the slot.  While no vCPU runs nobody
+ * writes to it unseen, and most often none runs again here: put it off.
+ */
+static void log_or_owe(KVMDirtyTracker *t, KVMMemoryListener *kml,
+                       KVMSlot *slot)
+{
+    if (t->late.stopped) {
+        slot->dirty_owed = slot->dirty_late;
+    } else {
+        log_now(t, kml, slot);
+    }
+}
+
+static void log_owed(KVMDirtyTracker *t, KVMMemoryListener *kml, KVMSlot *slot)
+{
+    if (slot->dirty_owed) {
+        log_now(t, kml, slot);
+    }
+}
+
+void dirty_late_set_running(KVMDirtyTracker *t, bool running)
+{
+    dirty_lock_acquire();
+    t->late.stopped = !running;
+    if (running && t->late.count) {
+        dirty_memslots_for_each_logged(t, log_owed);
+    }
+    dirty_lock_release();
+}
+
 void dirty_late_log_clear(MemoryListener *listener,
                           MemoryRegionSection *section)
 {
@@ -159,7 +234,7 @@ void dirty_late_log_clear(MemoryListener *listener,
     dirty_lock_acquire();
     for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
         if (dirty_memslot_overlaps(&kml->slots[i], section)) {
-            log_now(t, kml, &kml->slots[i]);
+            log_or_owe(t, kml, &kml->slots[i]);
         }
     }
     dirty_lock_release();
@@ -175,12 +250,34 @@ bool dirty_late_log_start(KVMDirtyTracker *t, Error **errp)
     return ok;
 }
 
+/* Returns: whether there was a slot @i to look at */
+static bool log_one(KVMDirtyTracker *t, KVMMemoryListener *kml, unsigned i)
+{
+    bool logged = false, found;
+
+    dirty_lock_acquire();
+    found = i < kml->nr_slots_allocated;
+    if (found && dirty_memslot_is_logged(&kml->slots[i])) {
+        logged = kml->slots[i].dirty_late;
+        log_now(t, kml, &kml->slots[i]);
+    }
+    dirty_lock_release();
+    if (logged) {
+        g_usleep(LOG_PAUSE);
+    }
+    return found;
+}
+
 void dirty_late_log_all(KVMDirtyTracker *t)
 {
-    if (qatomic_load_acquire(&t->late.count)) {
-        dirty_lock_acquire();
-        dirty_memslots_for_each_logged(t, log_now);
-        dirty_lock_release();
+    for (int as = 0; as < t->s->nr_as; as++) {
+        KVMMemoryListener *kml = t->s->as[as].ml;
+        unsigned i = 0;
+
+        while (kml && qatomic_load_acquire(&t->late.count) &&
+               log_one(t, kml, i)) {
+            i++;
+        }
     }
 }
 

@@ -8,7 +8,7 @@
  * A slot is late when somebody wants to know of writes to it, but the sender
  * has read none of its pages yet, so that KVM has not been told to log it.
  * Invariant 7 of docs/protocol.md: of a late slot the sender has read no page
- * since logging began.
+ * since logging began, unless no vCPU has run since.
  */
 
 #ifndef ACCEL_KVM_DIRTY_LATE_H
@@ -23,7 +23,7 @@
  * @size: bytes of @mr from there on
  *
  * Returns how many of these bytes, at least a page.  The answer does not
- * change, so that slots are found again.  Context: BQL or tracker lock held.
+ * change, so that slots are found again.  Context: BQL held.
  */
 hwaddr dirty_late_slot_part(KVMDirtyTracker *t, const MemoryRegion *mr,
                             hwaddr start, hwaddr size);
@@ -70,7 +70,8 @@ void dirty_late_forget(KVMDirtyTracker *t, KVMSlot *slot);
 /**
  * dirty_late_log_clear: pages of @section are about to be read
  *
- * A MemoryListener's log_clear: KVM logs the late slots there on return.
+ * A MemoryListener's log_clear: on return KVM logs the late slots there, unless
+ * the guest stands still: then it will when the guest goes on.
  * Context: any thread, with or without the BQL; takes the tracker lock.
  */
 void dirty_late_log_clear(MemoryListener *listener,
@@ -80,9 +81,17 @@ void dirty_late_log_clear(MemoryListener *listener,
  * dirty_late_log_all: have KVM log all that is late
  *
  * For who joins a dirty log that was started late, and counts pages.
- * Context: BQL held; takes the tracker lock.
+ * Context: no locks held, or else others wait for them, for seconds if the
+ * guest is large; takes the tracker lock, for one slot at a time.
  */
 void dirty_late_log_all(KVMDirtyTracker *t);
+
+/**
+ * dirty_late_set_running: vCPUs run from now on, or have stopped
+ *
+ * Context: BQL held, no vCPU runs; takes the tracker lock.
+ */
+void dirty_late_set_running(KVMDirtyTracker *t, bool running);
 
 /**
  * dirty_late_clear_shift: how much to protect at a time, before it is sent

@@ -13,6 +13,7 @@
 #define ACCEL_KVM_DIRTY_STATE_H
 
 #include "exec/memory.h"
+#include "exec/ramlist.h"
 #include "qapi/qapi-types-dirty-tracking.h"
 #include "system/kvm_int.h"
 #include "accel/kvm/dirty/fault.h"
@@ -24,7 +25,11 @@
 typedef struct DirtyLateState {
     uint64_t part;              /* bytes that are protected together; 0 */
                                 /* before there are slots; then constant */
+    GHashTable *blocks;         /* parts of blocks, by host address; BQL */
+    int64_t blocks_slots;       /* how many slots they take; BQL */
+    RAMBlockNotifier notifier;  /* when a block goes */
     bool promised;              /* by the sender, see late.c; BQL */
+    bool stopped;               /* all vCPUs are; tracker lock */
     unsigned count;             /* of late slots; tracker lock, see late.c */
 } DirtyLateState;
 

@@ -23,6 +23,7 @@
 #include "turn.h"
 #include "accel/kvm/dirty/fault.h"
 #include "accel/kvm/dirty/features.h"
+#include "accel/kvm/dirty/late.h"
 #include "accel/kvm/dirty/lock.h"
 #include "accel/kvm/dirty/log/log.h"
 #include "accel/kvm/dirty/log/wp-all.h"
@@ -158,6 +159,10 @@ static void ring_vm_state_changed(void *opaque, bool running, RunState state)
 {
     KVMDirtyTracker *t = opaque;
 
+    /* Something else than a vCPU may write where there is a back-up bitmap. */
+    if (!t->rings->with_bitmap) {
+        dirty_late_set_running(t, running);
+    }
     dirty_reaper_set_running(&t->rings->reaper, running);
 }
 
