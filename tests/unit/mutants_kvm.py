@@ -19,6 +19,8 @@ SUPPORT = ['kvm-caps', 'kvm-fixture', 'kvm-model', 'kvm-world',
 LATE = ('test-kvm-late', 'plain', None)
 LOG = ('test-kvm-log', 'plain', None)
 OVERFLOW = ('test-kvm-overflow', 'plain', None)
+OWED = ('test-kvm-owed', 'plain', None)
+PARTS = ('test-kvm-parts', 'plain', None)
 LIMIT = ('test-kvm-limit', 'plain', None)
 RESET = ('test-kvm-reset', 'plain', None)
 TRACKER = ('test-kvm-tracker', 'plain', None)
@@ -194,26 +196,26 @@ MUTANTS = [
     ('reset-in-a-vcpu-with-signals', [RESET], [
         (SIGNALS_C, '    pthread_sigmask(SIG_SETMASK, &all, &old);\n', '')]),
     # Late slots
-    ('owed-and-not-logged', [LATE], [
+    ('owed-and-not-logged', [OWED], [
         (LATE_C, '    if (running && t->late.count) {', '    if (false) {')]),
-    ('stopped-not-told', [LATE], [
+    ('stopped-not-told', [OWED], [
         (RING_BACKEND_C, '        dirty_late_set_running(t, running);\n', '')]),
-    ('all-logged-when-guest-goes-on', [LATE], [
+    ('all-logged-when-guest-goes-on', [OWED], [
         (LATE_C, '    if (slot->dirty_owed) {', '    if (true) {')]),
-    ('join-in-one-go', [LATE], [
+    ('join-in-one-go', [OWED], [
         (LATE_C, '    for (int as = 0; as < t->s->nr_as; as++) {',
          '    dirty_lock_acquire();\n'
          '    dirty_memslots_for_each_logged(t, log_now);\n'
          '    dirty_lock_release();\n'
          '    for (int as = 0; as < t->s->nr_as; as++) {')]),
-    ('block-forgets-its-part', [LATE], [
+    ('block-forgets-its-part', [PARTS], [
         (LATE_C, '        g_hash_table_insert(late->blocks, block->host, part);'
          '\n', '')]),
-    ('block-keeps-its-slots', [LATE], [
+    ('block-keeps-its-slots', [PARTS], [
         (LATE_C,
          '        late->blocks_slots -= DIV_ROUND_UP(max_size, *part);\n',
          '')]),
-    ('slot-of-any-size', [LATE], [
+    ('slot-of-any-size', [PARTS], [
         (LATE_C, 'hwaddr part = DIRTY_LATE_SLOT_MAX;',
          'hwaddr part = 1ULL << 60;')]),
 

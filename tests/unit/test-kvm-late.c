@@ -7,9 +7,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/units.h"
-#include "exec/ramblock.h"
-#include "hw/boards.h"
 #include "system/dirty-tracking.h"
 #include "accel/kvm/dirty/kvm-all.h"
 #include "kvm-fixture.h"
@@ -407,136 +404,6 @@ static void test_has_slot(Fixture *f, gconstpointer opaque)
     g_assert_false(kvm_dirty_tracker_has_slot(kml, 64 * KVM_MODEL_PAGE));
 }
 
-/* How memory is cut into slots */
-static void test_part(Fixture *f, gconstpointer opaque)
-{
-    MachineState machine = { .ram_size = 4 * GiB, .maxram_size = 8 * GiB };
-    RAMBlock block = { .page_size = 4 * KiB, .max_length = 4 * GiB };
-    MemoryRegion mr = { .ram_block = &block };
-
-    current_machine = &machine;
-    block.host = (void *)&block;
-    /* The model has 16 slots: 4 for memory */
-    g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 0, 4 * GiB), ==, 2 * GiB);
-    g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 3 * GiB, 4 * GiB), ==,
-                    1 * GiB);
-    g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 0, 64 * KiB), ==,
-                    64 * KiB);
-    mr.ram_device = true;
-    g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 3 * GiB, 4 * GiB), ==,
-                    4 * GiB);
-    /* KVM takes less than 8 TiB. */
-    g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 3 * TiB, 16 * TiB), ==,
-                    1 * TiB);
-    g_assert_cmpuint(kvm_dirty_tracking_clear_shift(10), ==, 10);
-    g_assert_cmpuint(kvm_dirty_tracking_clear_shift(30), ==, 19);
-    current_machine = NULL;
-}
-
-/* KVM maps no huge page across the border of two slots. */
-static void test_part_of_huge_pages(Fixture *f, gconstpointer opaque)
-{
-    MachineState machine = { .ram_size = 4 * GiB, .maxram_size = 4 * GiB };
-    RAMBlock block = { .page_size = 4ULL * GiB, .max_length = 8 * GiB };
-    MemoryRegion mr = { .ram_block = &block };
-
-    current_machine = &machine;
-    block.host = (void *)&block;
-    g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 0, 8 * GiB), ==, 4 * GiB);
-    current_machine = NULL;
-}
-
-/* Blocks share the slots; what a block got stays, and comes back when it goes. */
-static void test_part_of_many(Fixture *f, gconstpointer opaque)
-{
-    MachineState machine = { .ram_size = 4 * GiB, .maxram_size = 4 * GiB };
-    RAMBlock blocks[4] = {};
-    MemoryRegion mr = {};
-
-    current_machine = &machine;
-    /* The model has 16 slots: 8 for blocks, of which the first gets 2 */
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < ARRAY_SIZE(blocks); i++) {
-            uint64_t part;
-
-            blocks[i].host = (void *)&blocks[i];
-            blocks[i].page_size = 4 * KiB;
-            blocks[i].max_length = 64 * GiB;
-            mr.ram_block = &blocks[i];
-            part = kvm_dirty_tracker_slot_part(&mr, 0, 64 * GiB);
-            g_assert_cmphex(part, ==, i ? 64 * GiB : 32 * GiB);
-            g_assert_cmphex(kvm_dirty_tracker_slot_part(&mr, 0, 64 * GiB), ==,
-                            part);
-        }
-        for (int i = 0; i < ARRAY_SIZE(blocks); i++) {
-            world_block_removed(f->w, &blocks[i]);
-        }
-    }
-    current_machine = NULL;
-}
-
-/* Who joins has slots logged one by one, and others get the lock in between. */
-static void test_join_by_steps(Fixture *f, gconstpointer opaque)
-{
-    World *w = f->w;
-    unsigned calls, turns;
-
-    world_migrate(w, true);
-    calls = kvm_model_calls(w->kvm, KVM_SET_USER_MEMORY_REGION);
-    turns = w->lock_turns;
-    kvm_dirty_tracking_log_all();
-    calls = kvm_model_calls(w->kvm, KVM_SET_USER_MEMORY_REGION) - calls;
-    g_assert_cmpuint(calls, ==, 5);
-    g_assert_cmpuint(w->lock_turns - turns, >=, calls);
-    g_assert_cmpuint(world_finish(w), ==, 0);
-}
-
-/* While the guest stands still the sender may read late slots as they are. */
-static void test_read_while_stopped(Fixture *f, gconstpointer opaque)
-{
-    World *w = f->w;
-    unsigned calls;
-
-    world_migrate(w, true);
-    g_assert_true(world_send(w, 10));
-    world_set_running(w, false);
-    calls = kvm_model_calls(w->kvm, KVM_SET_USER_MEMORY_REGION);
-    for (int page = 64; page < 192; page++) {
-        g_assert_true(world_send(w, page));
-    }
-    g_assert_cmpuint(kvm_model_calls(w->kvm, KVM_SET_USER_MEMORY_REGION), ==,
-                     calls);
-    g_assert_false(is_logged(w, f->ram, 64));
-
-    /* What was read is logged before the guest goes on, and nothing else. */
-    world_set_running(w, true);
-    g_assert_true(is_logged(w, f->ram, 64));
-    g_assert_true(is_logged(w, f->ram, 128));
-    g_assert_false(is_logged(w, f->ram, 192));
-    world_store(w, 0, f->ram, 70, 7);
-    world_store(w, 0, f->ram, 200, 7);
-    world_sync(w, false);
-    g_assert_true(w->bmap[70]);
-    g_assert_cmpuint(world_finish(w), ==, 0);
-}
-
-/* A slot that was read so and is then removed owes nothing. */
-static void test_read_while_stopped_and_removed(Fixture *f,
-                                                gconstpointer opaque)
-{
-    World *w = f->w;
-
-    world_migrate(w, true);
-    world_set_running(w, false);
-    g_assert_true(world_send(w, 10));
-    world_unmap(w, f->smm);
-    f->smm = world_map(w, 1, 0, 0, 64, 64);
-    world_set_running(w, true);
-    world_store(w, 0, f->ram, 10, 7);
-    world_store(w, 1, f->smm, 11, 7);
-    g_assert_cmpuint(world_finish(w), ==, 0);
-}
-
 #define ADD(path, fn) \
     g_test_add("/kvm-late/" path, Fixture, NULL, set_up, fn, tear_down)
 
@@ -564,11 +431,5 @@ int main(int argc, char **argv)
     ADD("removed-after-it-is-read", test_removed_after_it_is_read);
     ADD("no-lock-if-nothing-is-late", test_no_lock);
     ADD("has-slot", test_has_slot);
-    ADD("part", test_part);
-    ADD("part/huge-pages", test_part_of_huge_pages);
-    ADD("part/many-blocks", test_part_of_many);
-    ADD("others-join/by-steps", test_join_by_steps);
-    ADD("read-while-stopped", test_read_while_stopped);
-    ADD("read-while-stopped/removed", test_read_while_stopped_and_removed);
     return g_test_run();
 }

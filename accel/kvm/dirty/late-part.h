@@ -24,7 +24,7 @@
 /* nor more than this part of those that are left for blocks. */
 #define DIRTY_LATE_BLOCK_SHARE 4
 
-/* No slot is larger: KVM takes 2^31 - 1 pages at most.  Aligned, a power of 2 */
+/* No slot is larger: KVM takes 2^31 - 1 pages at most.  A power of 2. */
 #define DIRTY_LATE_SLOT_MAX (4 * TiB)
 
 /**

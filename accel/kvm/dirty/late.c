@@ -18,9 +18,9 @@
  * then the slot is "late".
  *
  * Invariant: no page of a late slot has been read by the sender since logging
- * began, unless no vCPU has run since.  What the guest wrote to it before KVM logs it is read with it; what
- * it writes after that faults, as KVM has protected the slot and flushed the
- * TLBs by the time the ioctl returns.
+ * began, unless no vCPU has run since.  What the guest wrote to it before KVM
+ * logs it is read with it; what it writes after that faults, as KVM has
+ * protected the slot and flushed the TLBs by the time the ioctl returns.
  *
  * Migration's sender makes that promise: all pages are dirty to begin with,
  * and all chunks of RAMBlock.clear_bmap are set by the first sync.  It is what

@@ -12,10 +12,12 @@
 #define SECOND 1e9
 
 /*
- * In seconds at the allowed rate: what a vCPU may save up, which is how long it
- * stands still at a time, at least;
+ * In seconds at the allowed rate: what a vCPU may save up, so that one that the
+ * host is slow to run gets its share all the same;
  */
-#define SAVED_MAX 0.0625
+#define SAVED_MAX 0.25
+/* what it has when it goes on, so that it does not stop for each page; */
+#define GRANT 0.0625
 /*
  * and what it owes, at most: one that could not be stopped in time, as the host
  * was busy, is not to stand still for minutes.
@@ -44,5 +46,5 @@ int64_t dirty_allowance_spend(DirtyAllowance *allowance, int64_t now,
     if (allowance->left >= 0) {
         return 0;
     }
-    return (save - allowance->left) / rate * SECOND;
+    return (MAX(rate * GRANT, 1) - allowance->left) / rate * SECOND;
 }
