@@ -5,6 +5,9 @@
 The counts come from meson's own log.  A test that speaks TAP counts once for
 every subtest, any other test once.  The status is 0 only if something passed
 and nothing failed.
+
+A skipped test proves nothing.  In CI (CI=true in the environment), which has
+all that tests need, it counts as failed.
 """
 
 import json
@@ -28,26 +31,42 @@ def speaks_tap():
     return {test["name"] for test in tests if test["protocol"] == "tap"}
 
 
+def in_ci():
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def skipped_by(line):
+    """What a line of TAP says was skipped, and why; None if nothing was."""
+    found = re.match(r"(?:1\.\.0|ok\b *\d*(?: -)?([^#]*))\s*#\s*skip\S*(.*)",
+                     line, re.I)
+    if not found:
+        return None
+    return ": ".join(part.strip() for part in found.groups(default="")
+                     if part.strip())
+
+
 def count_tap(output):
-    """(passed, failed, skipped, planned) of a TAP program's output."""
-    passed = failed = skipped = 0
+    """(passed, failed, skipped, planned) of a TAP program's output; skipped
+    are texts."""
+    passed = failed = 0
+    skipped = []
     planned = None
     for line in output.splitlines():
-        plan = re.match(r"1\.\.(\d+)\s*(#\s*skip)?", line, re.I)
+        skip = skipped_by(line)
+        plan = re.match(r"1\.\.(\d+)", line)
+        result = re.match(r"(not )?ok\b[^#]*(?:#\s*(\w+))?", line)
         if plan:
             planned = int(plan.group(1))
-            continue
-        result = re.match(r"(not )?ok\b([^#]*)(?:#\s*(\w+))?", line)
-        if not result:
-            continue
-        directive = (result.group(3) or "").lower()
-        if directive.startswith("skip"):
-            skipped += 1
-        # A failure that is marked as expected is no failure; the reverse is.
-        elif bool(result.group(1)) == (directive == "todo"):
-            passed += 1
-        else:
-            failed += 1
+        if skip is not None:
+            skipped.append(skip)
+        elif result:
+            expected = (result.group(2) or "").lower() == "todo"
+            # A failure that is marked as expected is no failure; the reverse
+            # is.
+            if bool(result.group(1)) == expected:
+                passed += 1
+            else:
+                failed += 1
     return passed, failed, skipped, planned
 
 
@@ -57,21 +76,24 @@ def test_name(entry):
 
 
 def count(entry, tap):
-    """(passed, failed, skipped) of one test of the log."""
+    """(passed, failed, skipped) of one test of the log; skipped are texts."""
     result = entry["result"]
-    if test_name(entry) in tap and entry.get("stdout"):
-        passed, failed, skipped, planned = count_tap(entry["stdout"])
-        if passed + failed + skipped:
+    said = entry.get("stdout", "")
+    if test_name(entry) in tap and said:
+        passed, failed, skipped, planned = count_tap(said)
+        if passed + failed + len(skipped):
             bad = result not in PASSED | SKIPPED
             if bad and not failed:
                 # Crashed, timed out or stopped short of its plan.
-                failed = max(1, (planned or 0) - passed - skipped)
+                failed = max(1, (planned or 0) - passed - len(skipped))
             return passed, failed, skipped
     if result in PASSED:
-        return 1, 0, 0
+        return 1, 0, []
     if result in SKIPPED:
-        return 0, 0, 1
-    return 0, 1, 0
+        # Its last words say why.
+        lines = (said + entry.get("stderr", "")).strip().splitlines()
+        return 0, 0, [lines[-1] if lines else "no reason given"]
+    return 0, 1, []
 
 
 def explain(entry):
@@ -92,10 +114,10 @@ def explain(entry):
 
 
 def summarize():
-    """Totals, names of failed tests, and what those said."""
-    total = [0, 0, 0]
-    failures = []
-    details = []
+    """Totals, names of failed tests and of skipped ones, and what the failed
+    ones said."""
+    passed = failed = 0
+    failures, skips, details = [], [], []
     tap = speaks_tap()
     try:
         with open(LOG, encoding="utf-8") as lines:
@@ -103,13 +125,19 @@ def summarize():
     except FileNotFoundError:
         entries = []
     for entry in entries:
-        counted = count(entry, tap)
-        total = [a + b for a, b in zip(total, counted)]
-        if counted[1]:
+        good, bad, skipped = count(entry, tap)
+        passed += good
+        failed += bad
+        skips += [f"{entry['name']}: {text}" for text in skipped]
+        if bad:
             failures.append(f"{entry['name']} ({entry['result']})")
             if test_name(entry) in tap:
                 details += [f"--- {entry['name']}", *explain(entry)]
-    return total, failures, details
+    if in_ci():
+        failures += [f"skipped, in CI: {text}" for text in skips]
+        failed += len(skips)
+        skips = []
+    return [passed, failed, len(skips)], failures, skips, details
 
 
 def finish(total):
@@ -120,6 +148,17 @@ def finish(total):
     with open(SUMMARY, "w", encoding="utf-8") as output:
         output.write(line + "\n")
     print(line, flush=True)
+
+
+def selected():
+    """Names of the tests that meson would run.  Given names, it builds only
+    what these need; of the slow tests one needs another QEMU."""
+    listed = subprocess.run(
+        ["/usr/bin/meson", "test", "-C", BUILD, "--list"] + sys.argv[1:],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        env=build_environment(), check=False)
+    return [line.rsplit(" / ", 1)[1] for line in listed.stdout.splitlines()
+            if " / " in line]
 
 
 def run():
@@ -133,10 +172,10 @@ def run():
         return 1
     say("Running the tests")
     command = ["/usr/bin/meson", "test", "-C", BUILD,
-               "--print-errorlogs"] + sys.argv[1:]
+               "--print-errorlogs"] + sys.argv[1:] + selected()
     status = subprocess.run(command, stdin=subprocess.DEVNULL,
                             env=build_environment(), check=False).returncode
-    total, failures, details = summarize()
+    total, failures, skips, details = summarize()
     if status and not total[1]:
         failures.append(f"meson test ended with status {status}")
         total[1] += 1
@@ -149,9 +188,9 @@ def run():
         print("Failed:")
         print("".join(f"  {name}\n" for name in failures), end="")
         print(f"Full output: {os.path.join(BUILD, 'meson-logs', 'testlog.txt')}")
-    if total[2]:
-        print("Skipped tests were not run to their end and prove nothing; "
-              "the log says why.")
+    if skips:
+        print("Not run to their end, and prove nothing:")
+        print("".join(f"  {text}\n" for text in skips), end="")
     say("Done")
     finish(total)
     return 1 if total[1] or not total[0] else 0

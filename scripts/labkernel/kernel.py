@@ -23,6 +23,8 @@ KVM_MODULES = ('virt/lib/irqbypass', 'drivers/crypto/ccp/ccp',
                'arch/x86/kvm/kvm', 'arch/x86/kvm/kvm-amd')
 NET_MODULES = ('net/core/failover', 'drivers/net/net_failover',
                'drivers/net/virtio_net')
+# Native mode, when it is tested in the lab.
+MODULES = KVM_MODULES + NET_MODULES + ('fs/overlayfs/overlay',)
 
 
 def newest_complete(available):
@@ -52,7 +54,8 @@ def newer(a, b):
 
 def ensure():
     """Directory with vmlinuz, vmlinux, modules/ and the files release and version."""
-    if all((paths.KERNEL / name).is_file() for name in ('version', 'vmlinux')):
+    want = ['version', 'vmlinux', *(f'modules/{Path(name).name}.ko' for name in MODULES)]
+    if all((paths.KERNEL / name).is_file() for name in want):
         return paths.KERNEL
     work = paths.LAB / 'kernel.new'
     shutil.rmtree(work, ignore_errors=True)
@@ -64,7 +67,7 @@ def ensure():
     bzimage.unpack(work / 'vmlinuz', work / 'vmlinux')
     modules = work / 'modules'
     modules.mkdir()
-    for module in KVM_MODULES + NET_MODULES:
+    for module in MODULES:
         packed = work / 'root/lib/modules' / release / 'kernel' / f'{module}.ko.xz'
         (modules / f'{Path(module).name}.ko').write_bytes(lzma.decompress(packed.read_bytes()))
     shutil.rmtree(work / 'root')

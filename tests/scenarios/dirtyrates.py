@@ -6,6 +6,7 @@ offers the ones that fit and refuses the other."""
 import sys
 
 from dirtylab import dirtyrate, guest, rig
+from dirtylab.errors import LabError
 from dirtylab.qmp import QmpError
 
 # A page that is written twice counts once, and sampling is coarse; but this
@@ -23,8 +24,10 @@ MODES = {
 
 def least(vm):
     """MB/s that a measurement just made must have found."""
-    wps = guest.rate(vm.console.samples[-12:]) or 0
-    return int(SHARE * wps * 4096 / (1 << 20))
+    wps = guest.rate(vm.console.samples[-12:])
+    if not wps:
+        raise LabError("the guest wrote nothing meanwhile")
+    return max(int(SHARE * wps * 4096 / (1 << 20)), 1)
 
 
 def steps(r, backend):

@@ -6,15 +6,14 @@
       -- python3 /opt/lab/kselftest.py [CHECK...]
 
 A check is one program with its arguments.  It fails if the program does, if it
-takes too long, or if the kernel warned meanwhile.  What the tree does not have
-and what KVM does not offer is skipped; that a program skips what KVM offers,
-or runs what it does not, is a failure.
+takes too long, or if the kernel warned meanwhile; and if there is no such
+program, or it has not the mode.  A program must skip itself if KVM does not
+offer what it needs, and only then.
 """
 
 import argparse
 import contextlib
 import fcntl
-import json
 import os
 import re
 import signal
@@ -28,17 +27,16 @@ from pathlib import Path
 from dirtylab.tap import Tap
 
 PROGRAMS = "/opt/kselftest"
-STAMP = "stamp.json"    # of what scripts/kvm_selftests.py was to build
 KSFT_SKIP = 4
 LAST_LINES = 20
 
 # As scripts/kvm_selftests.py builds them, from tools/testing/selftests/kvm.
-# seconds: how long it may take.  mode (-M) and option come with patches: where
-# the program's -h does not name them the check is skipped.  fails: the program
-# is told to make a mistake, and must find it in one of so many runs, as the
-# guest has to write at the right moment.  needs: the capability without which
-# the program must skip itself.  tells: what it must say if and only if KVM
-# lacks a capability.  hugepages: of 2 MiB, to be set aside.
+# seconds: how long it may take.  mode (-M) and option: the program's -h must
+# name them.  fails: the program is told to make a mistake, and must find it in
+# one of so many runs, as the guest has to write at the right moment.  needs:
+# the capability without which the program must skip itself.  tells: what it
+# must say if and only if KVM lacks a capability.  hugepages: of 2 MiB, to be
+# set aside.
 Check = namedtuple("Check", "program args seconds mode option fails needs "
                    "tells hugepages",
                    defaults=("", 120, None, None, 0, None, None, 0))
@@ -157,8 +155,11 @@ def switched_on(*parameters):
     return all(values)
 
 
-def capabilities(tap, offers):
+def capabilities(tap, offers, patched):
     """All memory can be protected at once only through the TDP MMU."""
+    if patched:
+        tap.ok("ring-reset" in offers, "KVM is that of patches/linux",
+               f"offered: {sorted(offers)}")
     tdp = switched_on(("kvm_amd", "npt"), ("kvm_intel", "ept"),
                       ("kvm", "tdp_mmu"))
     wanted = "ring-reset" in offers and tdp
@@ -190,18 +191,10 @@ def why_skipped(status, output):
     return found[-1] if found and status == 0 else None
 
 
-def is_wanted(name, programs):
-    """Whether it would have been built if the source had it; what was not
-    built by scripts/kvm_selftests.py does not say."""
-    try:
-        with open(os.path.join(programs, STAMP), encoding="utf-8") as stamp:
-            return name in json.load(stamp)["programs"]
-    except FileNotFoundError:
-        return True
-
-
 def lacking(program, check):
-    """The mode or option that the program does not have."""
+    """What is not there for this check; None if all is."""
+    if not os.path.exists(program):
+        return "such program"
     if not (check.mode or check.option):
         return None
     words = re.split(r"[,:\s]+", execute([program, "-h"], 30)[1])
@@ -244,43 +237,34 @@ def telling(check, offers, output):
 
 def run(tap, log, offers, name, check, programs):
     program = os.path.join(programs, check.program)
-    command = [program, *check.args.split()]
-    if not os.path.exists(program):
-        if is_wanted(check.program, programs):
-            tap.skip(name, f"{check.program} is not in this kernel's source")
-        else:
-            tap.ok(False, name, f"{check.program} is none of those that "
-                   "scripts/kvm_selftests.py builds")
-        return
     lacks = lacking(program, check)
     if lacks:
-        tap.skip(name, f"{check.program} has no {lacks} in this kernel's "
-                 "source")
+        tap.ok(False, name, f"{check.program}: no {lacks} among those that "
+               "scripts/kvm_selftests.py built")
         return
+    command = [program, *check.args.split()]
     command += ["-M", check.mode] if check.mode else []
     command += [check.option] if check.option else []
     log.new()
     began = time.monotonic()
     for attempt in range(1, max(check.fails, 1) + 1):
         status, output = execute(command, check.seconds)
-        if status != 0 or why_skipped(status, output):
+        reason = why_skipped(status, output)
+        if status != 0 or reason:
             break
     took = time.monotonic() - began
-    reason = why_skipped(status, output)
-    splat = log.splat()
-    shown = " ".join([check.program, *command[1:]])
     wrong = skip_is_wrong(check, offers, bool(reason))
-    if reason and not splat and not wrong:
-        tap.skip(f"{name}: {shown}", reason)
-        return
     if not reason:
         wrong += verdict(status, check) or telling(check, offers, output)
     if wrong:
         wrong += output.splitlines()[-LAST_LINES:]
+    splat = log.splat()
     if splat:
         wrong += ["the kernel said:", *splat[:60]]
-    tap.ok(not wrong, f"{name}: {shown}" + " fails" * bool(check.fails), wrong)
-    tap.note(f"{took:.1f} s" + f", {attempt} runs" * (attempt > 1))
+    ends = " skips itself" if reason else " fails" if check.fails else ""
+    tap.ok(not wrong, f"{name}: {' '.join([check.program, *command[1:]])}{ends}",
+           wrong)
+    tap.note(reason or f"{took:.1f} s" + f", {attempt} runs" * (attempt > 1))
     for line in output.splitlines():
         if re.search(r"time: [\d.]+s|Avg |took [\d.]+s", line):
             tap.note(line)
@@ -300,6 +284,8 @@ def lock_checking(tap):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", default=PROGRAMS, metavar="DIR")
+    parser.add_argument("--patched", action="store_true",
+                        help="fail if KVM is not that of patches/linux")
     parser.add_argument("--limit", type=int, metavar="S",
                         help="seconds for each check, not its own limit")
     parser.add_argument("checks", nargs="*", metavar="CHECK",
@@ -316,7 +302,7 @@ def main():
                      f"--copy build/lab/kvm-selftests:{args.programs}")
     tap, log = Tap(), KernelLog()
     offers = offered()
-    capabilities(tap, offers)
+    capabilities(tap, offers, args.patched)
     wanted = max(table[name].hugepages for name in names)
     with hugepages(wanted) as got:
         if wanted:

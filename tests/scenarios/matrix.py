@@ -24,7 +24,10 @@ def scenario(r):
             try:
                 r.guest(backend, size, mem=384, vcpus=vcpus, maxcpus=0,
                         vga=False, shared_bar=0, load=load)
-                r.migrate(name, migrate.Options(passes=8), warm=0.5)
+                done = r.migrate(name, migrate.Options(passes=8), warm=0.5)
+                r.check_writes(name, done)
+                if r.kvm:
+                    r.check_harvest(name, done, backend)
             except LabError as err:
                 # The others are to run all the same.
                 r.tap.ok(False, f"{name}: came to its end", str(err))

@@ -25,6 +25,7 @@ def guest(r, backend, size, vcpus, rate, **changes):
 
 def trip(r, name, backend):
     done = r.migrate(name, migrate.Options(passes=8), warm=0.5)
+    r.check_writes(name, done)
     r.check_harvest(name, done, backend)
     return done
 

@@ -31,7 +31,8 @@ def start(args):
                 raise LabError('--hosts 2: there is only one machine here; leave --where out')
             return hosts.run(args)
         if args.where == 'auto':
-            args.where = 'nested' if native.unusable() else 'native'
+            args.where = 'nested' if options.only_emulated(args) or native.unusable() \
+                else 'native'
         if args.where == 'native':
             return native.run(args)
         return nested.run(args)

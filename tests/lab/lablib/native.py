@@ -10,7 +10,7 @@ import tempfile
 
 from labkernel.lock import locked
 
-from . import image, paths, runlayer
+from . import image, options, paths, runlayer
 from .errors import EXIT_TIMEOUT, LabError
 
 # The order matters: the tree first, then the machine's own devices in it.
@@ -56,12 +56,10 @@ def run(args):
     if reason:
         raise LabError(f'--where native: not possible here: {reason}; '
                        'use --where nested')
-    if args.kvm != 'stock' or args.kvm_param or args.kernel:
-        raise LabError("--kvm, --kvm-param, --kernel: would replace this machine's KVM; "
-                       'use --where nested')
-    if args.icount:
-        raise LabError('--icount: only an emulated host can count instructions; '
-                       'use --where nested')
+    cannot = options.only_emulated(args)
+    if cannot:
+        raise LabError(f'--where native: {", ".join(cannot)}: only an emulated host can '
+                       'do that; use --where nested')
     layers = image.layers()
     lower = ':'.join(str(unpacked(layer)) for layer in reversed(layers))
     below = {path for layer in layers for path in layer.tree.paths()}

@@ -52,10 +52,19 @@ def directory(text):
     return Path(text).resolve()
 
 
+def only_emulated(args):
+    """The options given that this machine's own KVM cannot honour."""
+    given = {'--kvm': args.kvm != 'stock', '--kvm-param': args.kvm_param,
+             '--kernel': args.kernel, '--icount': args.icount,
+             '--smp': args.smp > len(os.sched_getaffinity(0))}
+    return [option for option, value in given.items() if value]
+
+
 def add_common(parser):
     parser.add_argument('--where', choices=('auto', 'native', 'nested'), default='auto',
                         help="on this machine's KVM, or in an emulated host "
-                             '(default: native if the CPU has vmx or svm)')
+                             '(default: native if the CPU has vmx or svm, and no '
+                             'option asks for what only an emulated one can do)')
     parser.add_argument('--smp', type=positive, default=1, metavar='N',
                         help='CPUs of the emulated host (default 1)')
     parser.add_argument('--mem', type=positive, default=4096, metavar='MiB',

@@ -58,6 +58,7 @@ class Result:
     setup_ms: int = 0
     sent: int = 0                   # bytes
     passes: int = 0
+    again: int = 0                  # pages sent more than once
     forced: bool = False            # the downtime limit had to be lifted
     began: float = 0.0              # time.monotonic()
     ended: float = 0.0
@@ -155,6 +156,8 @@ def send(src, uri, options, progress=None, during=None, hint=lambda: ""):
     result.setup_ms = info["setup-time"]
     result.sent = ram["transferred"]
     result.passes = ram["dirty-sync-count"]
+    result.again = (ram["normal"] + ram["duplicate"]
+                    - ram["total"] // ram["page-size"])
     result.tracking = _delta(before, stats.tracking(src))
     return result
 

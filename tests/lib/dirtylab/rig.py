@@ -109,6 +109,17 @@ class Rig:
         return self.tap.ok(not done.complaints, f"{name}: the guest goes on",
                            done.complaints)
 
+    def check_writes(self, name, done):
+        """The guest wrote meanwhile, and what it wrote was sent again: else
+        no page could have been lost."""
+        r = done.result
+        self.tap.ok((done.during or 0) > 0 and r.passes > 1 and r.again > 0,
+                    f"{name}: what the guest wrote was sent again",
+                    f"{done.during} writes/s meanwhile, {r.passes} passes, "
+                    f"{r.again} pages sent more than once")
+        self.tap.note(f"{name}: {done.during or 0:.0f} writes/s meanwhile, "
+                      f"{r.again} pages sent more than once")
+
     def check_harvest(self, name, done, backend):
         """The backend that was asked for is the one that did the work."""
         t = done.result.tracking
