@@ -32,6 +32,13 @@ TESTS = {
 SKIPS = ["some: two: no such mode", "glib: /a/b: no KVM", "whole: needs root",
          "status: cannot run here: no svm"]
 
+# A slow test that needs what takes long to build; here it cannot be built.
+DEAR = """
+dear = custom_target(output: 'dear', command: 'false', build_by_default: false)
+test('slow-one', files('plain.sh'), suite: 'slow', depends: dear)
+add_test_setup('default', is_default: true, exclude_suites: 'slow')
+"""
+
 # run-tests.py, with another build directory.
 RUN = """
 import importlib.util, os, sys
@@ -57,6 +64,7 @@ def project(where):
         script.chmod(0o755)
         lines.append(f"test('{name}', files('{name}.sh'), "
                      f"protocol: '{protocol}')\n")
+    lines.append(DEAR)
     (where / "meson.build").write_text("".join(lines))
     subprocess.run(["/usr/bin/meson", "setup", where / "build", where],
                    check=True, stdout=subprocess.DEVNULL)
@@ -96,10 +104,13 @@ def main():
         told(tap, "some fail",
              counted(build, [*good, "bad", "short", *skipped], None), 1,
              "6 passed, 3 failed, 4 skipped",
-             ["Failed:", "  bad (ERROR)", "  short (ERROR)", "not ok 2 - two",
+             ["Failed:", "bad (ERROR)", "short (ERROR)", "not ok 2 - two",
               *SKIPS])
         told(tap, "skipped", counted(build, [*good, *skipped], "false"), 0,
              "4 passed, 0 failed, 4 skipped", SKIPS)
+        told(tap, "one fails, and what slow tests need is not built",
+             counted(build, [], "false"), 1,
+             "6 passed, 3 failed, 4 skipped")
         told(tap, "skipped in CI", counted(build, [*good, *skipped], "true"),
              1, "4 passed, 4 failed", ["Failed:", *SKIPS])
     return tap.end()
