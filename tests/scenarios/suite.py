@@ -19,6 +19,7 @@ import faults
 import forecast
 import hotplug
 import idle
+import interrupted
 import kernel
 import kernel100
 import late
@@ -73,6 +74,8 @@ SCENARIOS = {
     "watch": watch.scenario,
     "watch-all": watch.everything,
     "forecast": forecast.scenario,
+    "interrupted": interrupted.short,
+    "interrupted-20": interrupted.scenario,
 }
 
 GROUPS = {
@@ -82,6 +85,8 @@ GROUPS = {
              "slots-ring", "vga-ring", "hotplug-ring", "pingpong", "smm",
              "watch"),
     "log": ("dirtyrate-log", "cancel-log", "slots-log", "hotplug-log"),
+    # What matters on another kernel.
+    "newest": ("ring1", "log1", "interrupted", "hotplug-ring", "cancel-ring"),
     # Needs KVM with patches/linux.
     "wp-all": ("dirtyrate-wp-all", "cancel-wp-all", "slots-wp-all",
                "hotplug-wp-all"),

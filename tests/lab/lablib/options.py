@@ -5,7 +5,7 @@ import argparse
 import os
 from pathlib import Path
 
-from . import hostroot
+from . import hostroot, paths
 
 
 def positive(text):
@@ -55,7 +55,8 @@ def directory(text):
 def only_emulated(args):
     """The options given that this machine's own KVM cannot honour."""
     given = {'--kvm': args.kvm != 'stock', '--kvm-param': args.kvm_param,
-             '--kernel': args.kernel, '--icount': args.icount,
+             '--kernel': args.kernel, '--linux': args.linux != '6.12',
+             '--icount': args.icount,
              '--smp': args.smp > len(os.sched_getaffinity(0))}
     return [option for option, value in given.items() if value]
 
@@ -69,6 +70,9 @@ def add_common(parser):
                         help='CPUs of the emulated host (default 1)')
     parser.add_argument('--mem', type=positive, default=4096, metavar='MiB',
                         help='its memory (default 4096)')
+    parser.add_argument('--linux', choices=tuple(paths.KERNELS), default='6.12',
+                        help="its kernel: that of Debian 12's backports (default), or the "
+                             "newest of Debian 13's; guests always have the former")
     parser.add_argument('--kvm', type=kvm_modules, default='stock', metavar='stock|patched|DIR',
                         help="its KVM modules: the kernel's own (default), those of "
                              'patches/linux (make kvm-modules), or those in DIR')

@@ -274,7 +274,7 @@ class Vm:
             self._shell = Shell(self._file("shell"), self.check_alive)
         return self._shell
 
-    def wait_load(self, timeout=90, lines=5):
+    def wait_load(self, timeout=180, lines=5):
         """Wait until the guest has booted and its load has got going."""
         have = len(self.console.samples)
         self._wait_console(
@@ -282,7 +282,7 @@ class Vm:
             and self.console.samples[-1].total > 0,
             timeout, "the guest printed no load lines")
 
-    def wait_shell(self, timeout=90):
+    def wait_shell(self, timeout=180):
         """Wait until the guest's shell answers."""
         end = time.monotonic() + timeout
         while True:
