@@ -27,7 +27,7 @@ def payload(image):
 def unpack(vmlinuz, vmlinux):
     packed = payload(vmlinuz.read_bytes())
     if not packed.startswith(ZSTD_MAGIC):
-        raise LabError(f'{vmlinuz} is not packed with zstd, as Debian\'s kernel 6.12 is')
+        raise LabError(f'{vmlinuz} is not packed with zstd, as Debian\'s kernels are')
     with open(vmlinux, 'wb') as out:
         done = subprocess.run(['zstd', '-dcq'], input=packed, stdout=out,
                               stderr=subprocess.PIPE)

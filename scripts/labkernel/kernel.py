@@ -62,17 +62,26 @@ def ensure():
     shutil.copy(work / 'root' / 'boot' / f'vmlinuz-{release}', work / 'vmlinuz')
     shutil.copy(work / 'root' / 'boot' / f'config-{release}', work / 'config')
     bzimage.unpack(work / 'vmlinuz', work / 'vmlinux')
-    modules = work / 'modules'
-    modules.mkdir()
-    for module in KVM_MODULES + NET_MODULES:
-        packed = work / 'root/lib/modules' / release / 'kernel' / f'{module}.ko.xz'
-        (modules / f'{Path(module).name}.ko').write_bytes(lzma.decompress(packed.read_bytes()))
+    unpack_modules(work / 'root', release, work / 'modules')
     shutil.rmtree(work / 'root')
     (work / 'release').write_text(release + '\n')
     (work / 'version').write_text(version + '\n')
     shutil.rmtree(paths.KERNEL, ignore_errors=True)
     work.rename(paths.KERNEL)
     return paths.KERNEL
+
+
+def unpack_modules(root, release, into):
+    """Those that the lab loads, of a package unpacked to ROOT."""
+    into.mkdir()
+    for module in KVM_MODULES + NET_MODULES:
+        for lib in ('lib', 'usr/lib'):
+            packed = root / lib / 'modules' / release / 'kernel' / f'{module}.ko.xz'
+            if packed.is_file():
+                break
+        else:
+            raise LabError(f'the packages of Linux {release} have no {module}.ko.xz')
+        (into / f'{Path(module).name}.ko').write_bytes(lzma.decompress(packed.read_bytes()))
 
 
 def fetch(into):

@@ -8,6 +8,7 @@ TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get('DIRTYTRACK_BUILD') or TOP / 'build').resolve()
 LAB = BUILD / 'lab'
 KERNEL = LAB / 'kernel'
+NEWEST_KERNEL = LAB / 'kernel-newest'
 PATCHED_KVM = LAB / 'kvm-patched'
 SELFTESTS = LAB / 'kvm-selftests'
 DEBUG_KERNEL = LAB / 'kernel-debug'

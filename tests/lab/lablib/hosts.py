@@ -18,7 +18,7 @@ UP = f'{runlayer.LAB_ROOT}/hosts/up'
 
 def run(args):
     nested.end_on_signals()
-    layers = image.host_layers(args.libvirt, args.deb)
+    layers = image.host_layers(args.linux, args.libvirt, args.deb)
     with tempfile.TemporaryDirectory(prefix='lab-') as cable:
         second = Second(of_host(args, 2, cable, []), layers)
         second.start()

@@ -2,6 +2,7 @@
 """What L1 runs on: layers of files, each cached until one of its inputs changes.
 
 base      system, Python, firmware, kernel modules, guest: changes rarely
+modules   those of the newest kernel, for --linux newest
 qemu      our QEMU; changes with every build
 upstream  the unchanged QEMU, if built
 run       command, drivers, files to copy: made for each run (see runlayer.py)
@@ -9,7 +10,7 @@ run       command, drivers, files to copy: made for each run (see runlayer.py)
 
 import sys
 
-from labkernel import kernel
+from labkernel import kernel, newest
 from labkernel.lock import locked
 
 from . import compile as build
@@ -54,24 +55,30 @@ class Layer:
             stale.unlink(missing_ok=True)
 
 
-def layers():
+def layers(linux='6.12'):
     with locked():
         kernel.ensure()
         base = base_tree()
-        return programs([Layer('base', base).ensure()], base.paths())
+        return upper([Layer('base', base).ensure()], base.paths(), linux)
 
 
-def host_layers(libvirt, deb=None):
+def host_layers(linux, libvirt, deb=None):
     """Of a host with libvirt: Debian, what the lab adds to it, and QEMU.  In
     that Debian, the package DEB."""
     with locked():
         kernel.ensure()
         root = hostroot.HostRoot(libvirt, deb).ensure()
-        return programs([root, Layer('host', host_tree()).ensure()], root.paths())
+        return upper([root, Layer('host', host_tree()).ensure()], root.paths(), linux)
 
 
-def programs(found, below):
-    """The QEMUs, on top of what is found."""
+def upper(found, below, linux):
+    """On top of what is found: modules of a kernel that is not the usual one,
+    and the QEMUs."""
+    if linux == 'newest':
+        newest.ensure()
+        tree = Tree(below)
+        add_modules(tree, linux)
+        found.append(Layer('modules', tree).ensure())
     found.append(Layer('qemu', qemu_tree(paths.qemu(), QEMU_ROOT, below)).ensure())
     if paths.UPSTREAM_QEMU.is_file():
         tree = qemu_tree(paths.UPSTREAM_QEMU, UPSTREAM_ROOT, below)
@@ -146,9 +153,9 @@ def add_firmware(tree):
         tree.link(link, '/usr/share/qemu')
 
 
-def add_modules(tree):
-    for module in sorted((paths.KERNEL / 'modules').glob('*.ko')):
-        tree.file(f'/lib/modules/lab/{module.name}', module, 0o644)
+def add_modules(tree, linux='6.12'):
+    for module in sorted((paths.KERNELS[linux] / 'modules').glob('*.ko')):
+        tree.file(f'{paths.MODULES[linux]}/{module.name}', module, 0o644)
 
 
 def add_guest(tree):

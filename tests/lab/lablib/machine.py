@@ -51,7 +51,7 @@ class Machine:
 
 
 def command_line(args, port, initrd):
-    kernel = Path(args.kernel or paths.KERNEL) / 'vmlinux'
+    kernel = Path(args.kernel or paths.KERNELS[args.linux]) / 'vmlinux'
     if not kernel.is_file():
         raise LabError(f'--kernel: {kernel} is not there')
     kernel_args = (f'{KERNEL_ARGS} tsc_early_khz={clock.tsc_khz(args.icount)} '

@@ -26,6 +26,8 @@ def start(args):
     try:
         if args.deb and args.hosts == 1:
             raise LabError('--deb: only for --hosts 2')
+        if args.linux != '6.12':
+            check_linux(args)
         if args.hosts > 1:
             if args.where == 'native':
                 raise LabError('--hosts 2: there is only one machine here; leave --where out')
@@ -44,3 +46,12 @@ def start(args):
         # Whoever read our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+
+
+def check_linux(args):
+    """A kernel that is not the usual one comes with its own KVM."""
+    if args.kvm != 'stock':
+        raise LabError(f'--linux {args.linux} --kvm {args.kvm}: patches/linux, and modules with '
+                       'them, are for Linux 6.12 only; leave one of the two out')
+    if args.kernel:
+        raise LabError(f'--linux {args.linux} --kernel: which of the two is to be booted?')

@@ -56,9 +56,9 @@ def run(args):
     if reason:
         raise LabError(f'--where native: not possible here: {reason}; '
                        'use --where nested')
-    if args.kvm != 'stock' or args.kvm_param or args.kernel:
-        raise LabError("--kvm, --kvm-param, --kernel: would replace this machine's KVM; "
-                       'use --where nested')
+    if args.kvm != 'stock' or args.kvm_param or args.kernel or args.linux != '6.12':
+        raise LabError("--kvm, --kvm-param, --kernel, --linux: would replace this machine's "
+                       'KVM; use --where nested')
     if args.icount:
         raise LabError('--icount: only an emulated host can count instructions; '
                        'use --where nested')

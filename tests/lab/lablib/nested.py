@@ -20,7 +20,7 @@ LAST_WORDS = 10     # seconds a panicking kernel has for its last lines
 
 def run(args):
     end_on_signals()
-    layers = image.layers()
+    layers = image.layers(args.linux)
     return Session(args).run([*layers, own_layer(args, layers)])
 
 

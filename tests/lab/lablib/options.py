@@ -5,7 +5,7 @@ import argparse
 import os
 from pathlib import Path
 
-from . import hostroot
+from . import hostroot, paths
 
 
 def positive(text):
@@ -60,6 +60,9 @@ def add_common(parser):
                         help='CPUs of the emulated host (default 1)')
     parser.add_argument('--mem', type=positive, default=4096, metavar='MiB',
                         help='its memory (default 4096)')
+    parser.add_argument('--linux', choices=tuple(paths.KERNELS), default='6.12',
+                        help="its kernel: that of Debian 12's backports (default), or the "
+                             "newest of Debian 13's; guests always have the former")
     parser.add_argument('--kvm', type=kvm_modules, default='stock', metavar='stock|patched|DIR',
                         help="its KVM modules: the kernel's own (default), those of "
                              'patches/linux (make kvm-modules), or those in DIR')

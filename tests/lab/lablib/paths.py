@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from labkernel.paths import (  # noqa: F401
-    BUILD, DEBUG_KERNEL, KERNEL, LAB, LINUX_PATCHES, PATCHED_KVM, TOP)
+    BUILD, DEBUG_KERNEL, KERNEL, LAB, LINUX_PATCHES, NEWEST_KERNEL, PATCHED_KVM, TOP)
 
 from .errors import LabError
 
@@ -13,6 +13,10 @@ LAB_SRC = TOP / 'tests' / 'lab'
 # What is in /opt/lab: programs from these places, and packages.
 DRIVERS = [TOP / 'tests' / name for name in ('scenarios', 'demo', 'lib')]
 PACKAGES = [TOP / 'tests' / 'lib' / 'dirtylab', TOP / 'scripts' / 'migration_report']
+
+# --linux NAME: what L1 boots, and where in L1 its modules are.
+KERNELS = {'6.12': KERNEL, 'newest': NEWEST_KERNEL}
+MODULES = {'6.12': '/lib/modules/lab', 'newest': '/lib/modules/newest'}
 
 UPSTREAM_QEMU = BUILD / 'upstream' / 'qemu-system-x86_64'
 FIRMWARE_DIRS = [Path(d) for d in ('/usr/share/seabios', '/usr/share/qemu',

@@ -63,8 +63,9 @@ def modules(run, args):
             patched.warn_if_old(paths.DEBUG_KERNEL, patched.read_stamp(paths.DEBUG_KERNEL),
                                 'scripts/debug_kernel.py')
         return []
+    stock = paths.MODULES[args.linux]
     if args.kvm == 'stock':
-        found = {name: f'/lib/modules/lab/{name}.ko' for name in patched.LOADED}
+        found = {name: f'{stock}/{name}.ko' for name in patched.LOADED}
     else:
         found = {}
         where = paths.PATCHED_KVM if args.kvm == 'patched' else Path(args.kvm).resolve()
@@ -78,5 +79,5 @@ def modules(run, args):
                            f'but {", ".join(found)}')
         lines[name] += f' {setting}'
     if args.hosts > 1:
-        lines.update((name, f'/lib/modules/lab/{name}.ko') for name in NETWORK)
+        lines.update((name, f'{stock}/{name}.ko') for name in NETWORK)
     return list(lines.values())
