@@ -21,6 +21,7 @@ from labkernel import patched
 from linux_source import LINUX, PRISTINE
 
 SCRATCH = os.path.join(LINUX, "am.tmp")
+MAINLINE = Path(ROOT, "patches", "linux-mainline")
 SERIES = Path(ROOT, "patches", "linux")
 SOURCES = os.path.join(ROOT, "scripts", "kvm-sources")
 
@@ -84,33 +85,33 @@ def touched(patch):
             for name in pair}
 
 
-def git(*args):
-    return subprocess.run([*GIT, *args], cwd=SCRATCH, text=True, check=False,
+def git(where, *args):
+    return subprocess.run([*GIT, *args], cwd=where, text=True, check=False,
                           errors="replace", stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env={"PATH": os.environ["PATH"], "HOME": SCRATCH,
+                          env={"PATH": os.environ["PATH"], "HOME": where,
                                **GIT_ENV})
 
 
-def apply(patches):
+def apply(patches, pristine=PRISTINE, scratch=SCRATCH):
     """Make SCRATCH hold all files the patches touch, patched; returns names."""
-    shutil.rmtree(SCRATCH, ignore_errors=True)
-    os.makedirs(SCRATCH)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.makedirs(scratch)
     names = sorted(set().union(*(touched(patch) for patch in patches)))
     for name in names:
-        if os.path.isfile(os.path.join(PRISTINE, name)):
-            copy(os.path.join(PRISTINE, name), os.path.join(SCRATCH, name))
+        if os.path.isfile(os.path.join(pristine, name)):
+            copy(os.path.join(pristine, name), os.path.join(scratch, name))
     if not patches:
         return names
     for step in (["init", "-q"], ["add", "-A", "-f"],
                  ["commit", "-q", "--allow-empty", "-m", "Debian's source"]):
-        done = git(*step)
+        done = git(scratch, *step)
         if done.returncode:
-            raise Failure(f"git {step[0]} in {SCRATCH}: {done.stdout}")
-    done = git("am", "--keep-cr", *map(str, patches))
+            raise Failure(f"git {step[0]} in {scratch}: {done.stdout}")
+    done = git(scratch, "am", "--keep-cr", *map(str, patches))
     if done.returncode:
         raise Failure(explain(done.stdout, patches))
-    shutil.rmtree(os.path.join(SCRATCH, ".git"))
+    shutil.rmtree(os.path.join(scratch, ".git"))
     return names
 
 
@@ -141,12 +142,16 @@ def content(directory, name):
 
 
 class Tree:
-    """whole: the kernel's source, else what SOURCES lists, and EXTRA."""
+    """whole: the kernel's source, else what SOURCES lists, and EXTRA.
+    home: where linux_source keeps that source."""
 
-    def __init__(self, name, whole=False, extra=()):
-        self.name = name
-        self.path = os.path.join(LINUX, name)
-        self.state = os.path.join(LINUX, f"{name}.json")
+    def __init__(self, name, whole=False, extra=(), home=LINUX):
+        self.home = home
+        self.pristine = os.path.join(home, "src-pristine")
+        self.scratch = os.path.join(home, "am.tmp")
+        self.path = os.path.join(home, name)
+        self.shown = os.path.relpath(self.path, ROOT)
+        self.state = os.path.join(home, f"{name}.json")
         self.whole = whole
         self.extra = list(extra)
 
@@ -160,28 +165,28 @@ class Tree:
         if now["patches"] == want:
             self.refuse_edits(now["files"])
             return
-        say(f"Applying {counted(patches)} to build/linux/{self.name}")
-        names = apply(patches)
+        say(f"Applying {counted(patches)} to {self.shown}")
+        names = apply(patches, self.pristine, self.scratch)
         self.refuse_edits(now["files"])
         self.replace(set(names) | set(now["files"]), set(names))
-        files = {name: content(SCRATCH, name) for name in names}
+        files = {name: content(self.scratch, name) for name in names}
         write_json(self.state, {"base": base, "patches": want, "files": files})
-        shutil.rmtree(SCRATCH)
+        shutil.rmtree(self.scratch)
 
     def base(self):
         with open(SOURCES, "rb") as lines:
             rules = hashlib.sha256(lines.read()).hexdigest()
-        source = read_json(linux_source.STATE)
+        source = read_json(os.path.join(self.home, "source.json"))
         return [source["version"], self.whole or [rules, *self.extra]]
 
     def start_over(self, base):
-        say(f"Copying the source to build/linux/{self.name}")
+        say(f"Copying the source to {self.shown}")
         subprocess.run(["rm", "-rf", self.path, self.state], check=True)
         filters = []
         if not self.whole:
             filters = [f"--include={rule}" for rule in rules(self.extra)] + \
                 ["--include=*/", "--exclude=*"]
-        logged(["rsync", "-am", *filters, PRISTINE + "/", self.path],
+        logged(["rsync", "-am", *filters, self.pristine + "/", self.path],
                "linux-copy.log")
         now = {"base": base, "patches": patched.digest([]), "files": {}}
         write_json(self.state, now)
@@ -192,15 +197,15 @@ class Tree:
                   if content(self.path, name) != was]
         if edited:
             raise Failure(
-                f"files in build/linux/{self.name} were changed by hand, and "
-                "would be overwritten:\n  " + "\n  ".join(edited) +
+                f"files in {self.shown} were changed by hand, and would be "
+                "overwritten:\n  " + "\n  ".join(edited) +
                 "\n  Keep what you need (a git repository is the place to "
-                f"work on patches),\n  then remove build/linux/{self.name}")
+                f"work on patches),\n  then remove {self.shown}")
 
     def replace(self, names, now_touched):
         for name in sorted(names):
-            source = os.path.join(SCRATCH if name in now_touched else PRISTINE,
-                                  name)
+            source = os.path.join(self.scratch if name in now_touched
+                                  else self.pristine, name)
             target = os.path.join(self.path, name)
             if not os.path.isfile(source):
                 if os.path.exists(target):

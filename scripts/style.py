@@ -38,8 +38,10 @@ EXCEPTIONS = [
     # It takes a structure's aligned member for a declaration.
     ("tests/lab/", "externs should be avoided in .c files"),
     # Nor does the kernel's.
-    ("patches/linux/",
+    ("patches/linux",
      "added, moved or deleted file(s), does MAINTAINERS need updating?"),
+    # It looks for commits of mainline in this repository.
+    ("patches/linux-mainline/", "Unknown commit id"),
 ]
 
 # Upstream's reaper has it; ours is not kicked.
@@ -51,6 +53,7 @@ UNLICENSED = {
     "COPYING": "the licence itself",
     "patches/qemu/*.patch": "QEMU's files have theirs",
     "patches/linux/*.patch": "the README there says it for all",
+    "patches/linux-mainline/*.patch": "the README there says it for all",
     "patches/linux/cover-letter.txt": "a mail",
     "packaging/dkms/conffiles": "a list of files, without comments",
     "packaging/dkms/control": "goes into the package, where # is no comment",
@@ -168,7 +171,8 @@ def patches(tap):
 
 
 def linux(tap):
-    for patch in linux_tree.series():
+    for patch in (*linux_tree.series(),
+                  *linux_tree.series(linux_tree.MAINLINE)):
         name = os.path.relpath(patch, ROOT)
         found = complaints(name, "--strict", tree=linux_source.PRISTINE)
         tap.result(not found, name, found)

@@ -16,6 +16,15 @@ X86 = 'arch/x86/kvm/x86.c'
 RING = 'virt/kvm/dirty_ring.c'
 MAIN = 'virt/kvm/kvm_main.c'
 
+# A vCPU that is slow to count the entry that user space can see already.  A
+# host of one CPU would not let anybody look meanwhile.
+SLOW_PUSH = [
+    (RING, '#include <linux/vmalloc.h>\n',
+     '#include <linux/vmalloc.h>\n#include <linux/delay.h>\n'),
+    (RING, '\tkvm_dirty_gfn_set_dirtied(entry);\n\tring->dirty_index++;',
+     '\tkvm_dirty_gfn_set_dirtied(entry);\n\tudelay(20);\n'
+     '\tring->dirty_index++;')]
+
 MUTANTS = [
     # Write protection in upper levels
     ('fast-path-blind', 1, ['tracking', 'wp-all'], [
@@ -64,6 +73,11 @@ MUTANTS = [
         (RING, '\tkvm_reset_dirty_gfn(&ctx, cur_slot, cur_offset, mask);\n'
          '\tkvm_dirty_ring_reset_unlock(&ctx);\n\tkvm_dirty_ring_arm',
          '\tkvm_dirty_ring_reset_unlock(&ctx);\n\tkvm_dirty_ring_arm')]),
+    ('reset-bound-by-index', 2, ['tracking', 'dirty-ring'], SLOW_PUSH + [
+        (RING, 'while (count < ring->size &&',
+         'while (kvm_dirty_ring_used(ring) &&')]),
+    ('reset-takes-one', 1, ['tracking', 'dirty-ring'], [
+        (RING, 'while (count < ring->size &&', 'while (count < 1 &&')]),
 
     # Watermark
     ('watermark-silent', 1, ['tracking'], [
@@ -71,4 +85,6 @@ MUTANTS = [
          'vcpu))\n\t\treturn;')]),
     ('watermark-once', 1, ['tracking'], [
         (RING, 'smp_store_mb(ring->armed, true);', 'smp_mb();')]),
+    ('watermark-below-zero', 2, ['tracking'], SLOW_PUSH + [
+        (RING, 'return used >= (s32)kvm', 'return (u32)used >= kvm')]),
 ]

@@ -86,6 +86,9 @@ BACKINGS = {
                                   ("hugetlb", "anonymous_hugetlb", 96))
 }
 
+# Of patches/linux-mainline, for the newest kernel.
+MAINLINE = {"ring-signals": Check("dirty_ring_reset_test")}
+
 # What the kernel says when something is wrong with it.
 SPLAT = re.compile(r"WARNING: |BUG: |INFO: possible |INFO: rcu|suspicious RCU|"
                    r"cut here|inconsistent lock|Oops|unable to handle")
@@ -290,10 +293,12 @@ def main():
                         help="seconds for each check, not its own limit")
     parser.add_argument("checks", nargs="*", metavar="CHECK",
                         help=f"of {', '.join(CHECKS)}; default: all these. "
-                        f"Others: {', '.join(BACKINGS)}; 'all': really all")
+                        f"'all' adds: {', '.join(BACKINGS)}.  With "
+                        f"patches/linux-mainline: {', '.join(MAINLINE)}")
     args = parser.parse_args()
-    table = {**CHECKS, **BACKINGS}
-    names = list(table) if args.checks == ["all"] else args.checks or CHECKS
+    table = {**CHECKS, **BACKINGS, **MAINLINE}
+    names = [*CHECKS, *BACKINGS] if args.checks == ["all"] \
+        else args.checks or CHECKS
     unknown = set(names) - set(table)
     if unknown:
         parser.error(f"no such check: {', '.join(sorted(unknown))}")

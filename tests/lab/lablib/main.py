@@ -50,9 +50,9 @@ def start(args):
 
 
 def check_linux(args):
-    """A kernel that is not the usual one comes with its own KVM."""
-    if args.kvm != 'stock':
-        raise LabError(f'--linux {args.linux} --kvm {args.kvm}: patches/linux, and modules with '
+    """What does not go with a kernel that is not the usual one."""
+    if args.kvm == 'patched':
+        raise LabError(f'--linux {args.linux} --kvm patched: patches/linux, and modules with '
                        'them, are for Linux 6.12 only; leave one of the two out')
     if args.kernel:
         raise LabError(f'--linux {args.linux} --kernel: which of the two is to be booted?')

@@ -69,7 +69,7 @@ def modules(run, args):
     else:
         found = {}
         where = paths.PATCHED_KVM if args.kvm == 'patched' else Path(args.kvm).resolve()
-        for file in patched.modules(where):
+        for file in patched.modules(where, args.linux):
             found[file.stem] = f'/lab/run/{file.name}'
             run.file(found[file.stem], file, 0o644)
     lines = dict(found)
