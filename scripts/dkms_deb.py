@@ -50,7 +50,8 @@ def run():
 
     where = os.path.join(root, f"usr/src/{NAME}-{values['VERSION']}")
     fill_in("dkms.conf", os.path.join(where, "dkms.conf"), 0o644)
-    fill_in("build", os.path.join(where, "build"), 0o755)
+    for name in ("build", "loadable"):
+        fill_in(name, os.path.join(where, name), 0o755)
     fill_in("update", os.path.join(root, f"usr/lib/{NAME}/update"), 0o755)
     fill_in("header_postinst", os.path.join(
         root, f"etc/kernel/header_postinst.d/{NAME}"), 0o755)

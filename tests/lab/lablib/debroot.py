@@ -20,13 +20,14 @@ class Root:
     def __init__(self, directory):
         self.path = Path(directory)
 
-    def run(self, script):
-        """(status, output) of a shell script in it."""
+    def run(self, script, before=''):
+        """(status, output) of a shell script in it; before: what a shell does outside, to
+        its mounts of the root $1."""
         inside = ('set -e\nexport LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive\n'
                   + script)
         done = subprocess.run(
             ['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c',
-             'mount -t proc proc "$1/proc"; exec chroot "$1" /bin/bash -c "$2"',
+             f'mount -t proc proc "$1/proc"; {before}\nexec chroot "$1" /bin/bash -c "$2"',
              'sh', self.path, inside], text=True, check=False,
             env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}, errors='replace',
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
