@@ -88,6 +88,7 @@ def refresh(r, vm):
 
 
 def scenario(r):
+    r.need_vga()
     # A ring so large that nobody else empties it often.
     vm = r.guest(size=65536)
     vm.shell().run(f"echo 1 >{DEVICE}/enable")
