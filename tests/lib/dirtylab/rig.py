@@ -76,7 +76,7 @@ class Rig:
     def destination(self):
         """An empty machine like the running one, ready to receive it."""
         return self.lab.start(self.vm.spec, incoming=True,
-                              plugged=self.vm.plugged)
+                              plugged=self.vm.plugged, dimms=self.vm.dimms)
 
     def migrate(self, name, options=None, dst=None, **kw):
         """A checked migration of the running guest; the destination becomes
