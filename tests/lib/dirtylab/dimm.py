@@ -8,6 +8,7 @@ what can be moved away when the DIMM is unplugged.
 
 import time
 
+from . import patience
 from .errors import Timeout
 
 ID = "dimm1"
@@ -24,7 +25,7 @@ def online(vm):
 
 
 def _wait_online(vm, expected, timeout):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience.seconds(timeout)
     while online(vm) != expected:
         if time.monotonic() > end:
             log = vm.shell().run("dmesg | tail")[1]

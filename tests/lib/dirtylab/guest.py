@@ -12,6 +12,7 @@ import time
 
 from migration_report import load
 
+from . import patience
 from .errors import LabError, Timeout
 
 CORRUPT = re.compile(rb"dirtyload CORRUPT[^\r\n]*")
@@ -80,6 +81,7 @@ class Shell:
         self._count = 0
 
     def _read_until(self, mark, timeout):
+        timeout = patience.seconds(timeout)
         end = time.monotonic() + timeout
         while True:
             at = self._pending.find(mark)

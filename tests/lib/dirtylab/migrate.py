@@ -6,7 +6,7 @@ import os
 import time
 
 from .errors import LabError, Timeout
-from . import stats
+from . import patience, stats
 
 OVER = ("completed", "failed", "cancelled")
 
@@ -136,7 +136,7 @@ def send(src, uri, options, progress=None, during=None, hint=lambda: ""):
         if now.passes > options.passes and not result.forced:
             result.forced = True
             src.qmp.cmd("migrate-set-parameters", {"downtime-limit": 600000})
-        if now.seconds > options.timeout:
+        if now.seconds > patience.seconds(options.timeout):
             raise Timeout(f"migration still {now.stage} after "
                           f"{now.seconds:.0f} s, pass {now.passes}, "
                           f"{now.remaining >> 20} MiB remaining")
@@ -183,7 +183,7 @@ def _check_summary(src):
 
 
 def wait_destination(dst, timeout=30):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience.seconds(timeout)
     while True:
         info = dst.qmp.cmd("query-migrate")
         if info.get("status") == "completed" and dst.status() == "paused":
@@ -244,7 +244,7 @@ def _start_and_reach(src, dst, options, passes):
         if not slow and 0 < now.remaining < now.total // 4:
             slow = True
             configure(src, dataclasses.replace(held(), bandwidth=16))
-        if now.seconds > options.timeout:
+        if now.seconds > patience.seconds(options.timeout):
             raise Timeout(f"no pass {passes} in {now.seconds:.0f} s")
         time.sleep(0.02)
 
@@ -256,7 +256,8 @@ def _wait_end(src, began, options, stage):
         if last.stage == stage:
             _check_summary(src)
             return
-        if last.stage in OVER or last.seconds > options.timeout:
+        if last.stage in OVER or \
+                last.seconds > patience.seconds(options.timeout):
             raise LabError(f"the migration is {last.stage}, not {stage}, after "
                            f"{last.seconds:.0f} s")
         time.sleep(0.05)

@@ -9,7 +9,7 @@ import functools
 import time
 import traceback
 
-from . import config, migrate, stats, trial
+from . import config, migrate, patience, stats, trial
 from .errors import LabError, Unavailable
 from .tap import Tap
 from .vm import Lab
@@ -126,7 +126,7 @@ class Rig:
     def wait(self, what, condition, timeout=30, pause=0.1):
         """Poll until `condition()` is true; LabError names what did not
         happen."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + patience.seconds(timeout)
         while True:
             value = condition()
             if value:

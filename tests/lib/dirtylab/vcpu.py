@@ -3,6 +3,7 @@
 
 import time
 
+from . import patience
 from .errors import LabError, Timeout
 
 ID = "hot1"
@@ -18,7 +19,7 @@ def slot(vm):
 
 
 def _wait_online(vm, expected, timeout):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience.seconds(timeout)
     while True:
         online = vm.shell().run("cat /sys/devices/system/cpu/online")[1]
         online = online.strip()

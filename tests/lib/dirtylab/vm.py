@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 
+from . import patience
 from .errors import LabError, Timeout, Unavailable, VmDied
 from .guest import Console, Shell, tail
 from .qmp import Qmp
@@ -312,7 +313,7 @@ class Vm:
 
     def wait_shell(self, timeout=90):
         """Wait until the guest's shell answers."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + patience.seconds(timeout)
         while True:
             try:
                 self.shell().run("true", timeout=3)
@@ -324,6 +325,7 @@ class Vm:
                         f"{timeout} s; {self.last_words()}") from None
 
     def _wait_console(self, done, timeout, what):
+        timeout = patience.seconds(timeout)
         end = time.monotonic() + timeout
         while True:
             self.check_alive()
