@@ -5,7 +5,7 @@ import dataclasses
 import os
 import time
 
-from .errors import LabError, Timeout
+from .errors import LabError, Timeout, TooSoon
 from . import patience, stats
 
 OVER = ("completed", "failed", "cancelled")
@@ -238,7 +238,7 @@ def _start_and_reach(src, dst, options, passes):
     while True:
         _, now = look(src, began)
         if now.stage in OVER:
-            raise LabError(f"migration {now.stage} before it was cancelled")
+            raise TooSoon(f"migration {now.stage} before it was cancelled")
         if now.passes >= passes and now.stage == "active":
             return now, began
         if not slow and 0 < now.remaining < now.total // 4:
@@ -256,6 +256,8 @@ def _wait_end(src, began, options, stage):
         if last.stage == stage:
             _check_summary(src)
             return
+        if last.stage == "completed":
+            raise TooSoon("migration completed all the same")
         if last.stage in OVER or \
                 last.seconds > patience.seconds(options.timeout):
             raise LabError(f"the migration is {last.stage}, not {stage}, after "
