@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 
-from labkernel.paths import BUILD, PATCHED_KVM, TOP
+from labkernel.paths import BUILD, LAB, PATCHED_KVM, TOP
 
 RUN = TOP / "tests" / "lab" / "run"
 REFUSE = BUILD / "tests" / "scenarios" / "refuse-log.so"
 IN_LAB = "/opt/lab/refuse-log.so"
 # The lab's host: (Linux, KVM), and how often each is taken.
-HOSTS = {("6.12", "stock"): 2, ("6.12", "patched"): 3, ("newest", "stock"): 2}
+HOSTS = {("6.12", "stock"): 2, ("6.12", "patched"): 3, ("newest", "stock"): 2,
+         ("newest", "patched"): 1}
+# What is to be given as --kvm.
+MODULES = {("6.12", "patched"): PATCHED_KVM,
+           ("newest", "patched"): LAB / "kvm-mainline"}
 # Parameters of KVM that change how it protects and splits pages.
 PARAMETERS = ((), (), ("kvm.eager_page_split=0",))
 # Seconds: for the host and its guest to boot, and for each migration.  All of
@@ -33,7 +37,7 @@ def known():
                             text=True, check=True).stdout
     return {(linux, kvm) for linux, kvm in HOSTS
             if (linux == "6.12" or "--linux" in listed)
-            and (kvm == "stock" or PATCHED_KVM.is_dir())}
+            and (kvm == "stock" or MODULES[linux, kvm].is_dir())}
 
 
 def options(seed, hosts, cpus):
@@ -63,8 +67,9 @@ def version():
 
 
 def command(seed, migrations, lab, fault=""):
-    line = [str(RUN), "--kvm", lab["kvm"], "--smp", str(lab["smp"]),
-            "--timeout", str(BOOT + EACH * migrations)]
+    modules = MODULES.get((lab["linux"], lab["kvm"]), "stock")
+    line = [str(RUN), "--kvm", str(modules),
+            "--smp", str(lab["smp"]), "--timeout", str(BOOT + EACH * migrations)]
     if lab["linux"] != "6.12":
         line += ["--linux", lab["linux"]]
     for parameter in lab["parameters"]:

@@ -37,12 +37,15 @@ class Disturber:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self):
-        self._thread.start()
+        """May be called again, to no effect; so may stop()."""
+        if not self._thread.ident:
+            self._thread.start()
 
     def stop(self):
-        """Leaves the process running. May be called twice."""
+        """Leaves the process running."""
         self._end.set()
-        self._thread.join()
+        if self._thread.ident:
+            self._thread.join()
         if self.error:
             raise LabError(f"{type(self).__name__}: {self.error}")
 
