@@ -47,6 +47,8 @@ def abilities():
         found.add("wp-all")
     if os.path.exists(refused.PRELOAD):
         found.add("refuse")
+    if os.cpu_count() > 1:
+        found.add("smp")
     return found
 
 
@@ -359,11 +361,24 @@ class Soak:
                 return
 
 
+def state(vm):
+    """Of a machine that may be dead or hang."""
+    try:
+        vm.check_alive()
+        return vm.status()
+    except LabError as err:
+        return str(err)
+
+
 def tell(r):
     """What the machines said, after something went wrong."""
     for vm in r.lab.vms:
         r.tap.note(f"{vm.name}: {' '.join(vm.command())}")
         r.tap.note(f"{vm.name} said: {vm.stderr()[-2000:]}")
+        last = vm.console.poll()
+        r.tap.note(f"it is {state(vm)}, its guest "
+                   + (f"made {last.total} writes by {last.t:.1f} s"
+                      if last else "has not written"))
         r.tap.note(f"its guest printed: {guest.tail(vm.serial_path)}")
 
 

@@ -18,7 +18,7 @@ import labs
 import soakplan
 from dirtylab.tap import Tap
 
-ALL = {"wp-all", "refuse"}
+ALL = {"wp-all", "refuse", "smp"}
 SEEDS = range(1, 41)
 GOOD = '# soak {"pages": 10, "differ": 0, "source": "ring", "words": []}\n'
 BAD = 'not ok 1 - 1: ring 1024\n' \
