@@ -10,7 +10,7 @@ so the oracle tells whether every one of these writes arrived.
 
 import sys
 
-from dirtylab import migrate, rig
+from dirtylab import guest, migrate, rig
 
 CONFIG = "/sys/bus/pci/devices/0000:00:05.0/config"
 RESOURCE = "/sys/bus/pci/devices/0000:00:05.0/resource"
@@ -52,7 +52,7 @@ def start(vm):
     vm.shell().run(">/toggle.sh; touch /toggling; rm -f /toggles")
     for i in range(0, len(octets), 800):
         vm.shell().run(f"printf '{octets[i:i + 800]}' >>/toggle.sh")
-    vm.shell().run("sh /toggle.sh >/toggle.log 2>&1 & true")
+    vm.shell().run(guest.background("sh /toggle.sh >/toggle.log 2>&1"))
 
 
 def stop(vm):

@@ -179,7 +179,8 @@ class Soak:
     def change_load(self, load):
         vm = self.rig.vm
         vm.shell().run("killall -9 dirtyload; true")
-        vm.shell().run(f"dirtyload {load} >/dev/console 2>&1 & true")
+        vm.shell().run(guest.background(f"dirtyload {load} >/dev/console "
+                                        "2>&1"))
         if vm.plugged:
             vcpu.load(vm, mib=8, rate=2000)
         if vm.dimms:

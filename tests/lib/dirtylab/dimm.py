@@ -10,6 +10,7 @@ import time
 
 from . import patience
 from .errors import Timeout
+from .guest import background
 
 ID = "dimm1"
 ONLINE = "memhp_default_state=online_movable"
@@ -60,8 +61,8 @@ def unplug(vm, timeout=90):
 
 def load(vm, mib=16, rate=1000):
     """A load in its memory, where the guest puts what it can move."""
-    vm.shell().run(f"dirtyload threads=1,mib={mib},rate={rate} "
-                   ">/dev/null 2>&1 & echo $! >/dimmload")
+    vm.shell().run(background(f"dirtyload threads=1,mib={mib},rate={rate} "
+                              ">/dev/null 2>&1", "/dimmload"))
 
 
 def unload(vm):
