@@ -23,6 +23,13 @@ check-slow: build/build.ninja
 bench: all
 	@tests/bench/run
 
+# Hours of migrations under everything that can happen; goes on where it ended.
+# SEED=N repeats one.
+HOURS = 2
+soak: all kvm-modules
+	@ninja --quiet -C build tests/scenarios/refuse-log.so
+	@tests/soak/run $(if $(SEED),--seed $(SEED),--hours $(HOURS))
+
 install: all
 	@$(PYTHON) scripts/install.py
 
@@ -60,6 +67,8 @@ help:
 	@echo 'make demo         watch a busy guest being live-migrated, ring against bitmap'
 	@echo 'make check        run the tests; make check-slow: those that take longer'
 	@echo 'make bench        measure it against upstream (some hours; docs/bench.md)'
+	@echo 'make soak         migrate under everything that can happen, for HOURS=2; SEED=N'
+	@echo '                  repeats one (docs/testing.md)'
 	@echo 'make install      install QEMU (DESTDIR=DIR; prefix: ./configure --prefix=DIR)'
 	@echo 'make deb          package QEMU, to install beside Debian'"'"'s (docs/packages.md)'
 	@echo 'make upstream     build the same QEMU without our patches (build/upstream)'
@@ -70,4 +79,4 @@ help:
 	@echo 'make clean        remove what was compiled; make distclean: all of build/'
 	@echo './configure --help lists what can be chosen'
 
-.PHONY: all demo check check-slow bench install upstream kvm-modules kvm-selftests deb dkms-deb lab-shell clean distclean help
+.PHONY: all demo check check-slow bench soak install upstream kvm-modules kvm-selftests deb dkms-deb lab-shell clean distclean help

@@ -10,7 +10,7 @@ so the oracle tells whether every one of these writes arrived.
 
 import sys
 
-from dirtylab import migrate, rig
+from dirtylab import guest, migrate, rig
 
 CONFIG = "/sys/bus/pci/devices/0000:00:05.0/config"
 RESOURCE = "/sys/bus/pci/devices/0000:00:05.0/resource"
@@ -43,8 +43,8 @@ def newest(path):
                for p in range(0, len(data), 4096))
 
 
-def steps(r, backend):
-    vm = r.guest(backend)
+def start(vm):
+    """Have the guest map and unmap it from now on."""
     encoded = SCRIPT.encode().hex()
     octets = "".join(f"\\x{encoded[i:i + 2]}"
                      for i in range(0, len(encoded), 2))
@@ -52,7 +52,16 @@ def steps(r, backend):
     vm.shell().run(">/toggle.sh; touch /toggling; rm -f /toggles")
     for i in range(0, len(octets), 800):
         vm.shell().run(f"printf '{octets[i:i + 800]}' >>/toggle.sh")
-    vm.shell().run("sh /toggle.sh >/toggle.log 2>&1 & true")
+    vm.shell().run(guest.background("sh /toggle.sh >/toggle.log 2>&1"))
+
+
+def stop(vm):
+    vm.shell().run("rm -f /toggling")
+
+
+def steps(r, backend):
+    vm = r.guest(backend)
+    start(vm)
     r.wait("the guest toggles its BAR", lambda: toggles(vm) > 3)
     first = newest(vm.bar)
     state = {"seen": first}
@@ -70,7 +79,7 @@ def steps(r, backend):
              f"{count} times; "
              + r.vm.shell().run("cat /toggle.log")[1])
     r.vm.wait_shell()
-    r.vm.shell().run("rm -f /toggling")
+    stop(r.vm)
     r.tap.note(f"{count} times in {done.result.total_ms} ms")
     if r.kvm:
         r.check_harvest("toggling", done, backend)

@@ -32,11 +32,12 @@ def poke(vm, writes):
         vm.shell().run("; ".join(batch[i:i + 16]))
 
 
-def set_mode(vm, mmio):
-    """640x480 in 256 colours, by the registers of QEMU's standard VGA."""
+def set_mode(vm, mmio, width=WIDTH, height=HEIGHT, depth=8):
+    """256 colours unless told otherwise, by the registers of QEMU's standard
+    VGA."""
     dispi = mmio + 0x500
-    writes = [(dispi + 2 * 4, 16, 0), (dispi + 2 * 1, 16, WIDTH),
-              (dispi + 2 * 2, 16, HEIGHT), (dispi + 2 * 3, 16, 8),
+    writes = [(dispi + 2 * 4, 16, 0), (dispi + 2 * 1, 16, width),
+              (dispi + 2 * 2, 16, height), (dispi + 2 * 3, 16, depth),
               (dispi + 2 * 4, 16, 0x41)]
     for index, (red, green, blue) in COLOURS.items():
         writes += [(mmio + 0x408, 8, index)]
@@ -64,15 +65,22 @@ def near(rgb, want):
     return all(abs(a - b) <= 8 for a, b in zip(rgb, want))
 
 
-def check(r, vm, index, what):
+def enable(vm):
+    vm.shell().run(f"echo 1 >{DEVICE}/enable")
+
+
+def wrong(r, vm, index):
+    """What is not as it was drawn, in words."""
     width, height, data = screen(r, vm)
     if (width, height) != (WIDTH, HEIGHT):
-        r.tap.ok(False, what, f"the screen is {width}x{height}")
-        return
-    wrong = [p for p in PIXELS
-             if not near(data[3 * p:3 * p + 3], COLOURS[index])]
-    r.tap.ok(not wrong, what, [
-        f"pixel at {p:#x} is {tuple(data[3 * p:3 * p + 3])}" for p in wrong])
+        return [f"the screen is {width}x{height}"]
+    return [f"pixel at {p:#x} is {tuple(data[3 * p:3 * p + 3])}"
+            for p in PIXELS if not near(data[3 * p:3 * p + 3], COLOURS[index])]
+
+
+def check(r, vm, index, what):
+    found = wrong(r, vm, index)
+    r.tap.ok(not found, what, found)
 
 
 def refresh(r, vm):
@@ -91,7 +99,7 @@ def scenario(r):
     r.need_vga()
     # A ring so large that nobody else empties it often.
     vm = r.guest(size=65536)
-    vm.shell().run(f"echo 1 >{DEVICE}/enable")
+    enable(vm)
     frame, mmio = registers(vm)
     set_mode(vm, mmio)
     screen(r, vm)                   # draws all of it, whatever is dirty

@@ -107,11 +107,11 @@ MUTANTS = [
 
     # Late slots
     ('read-unlogged', [LATE, WP_ALL, SCHEDULE], [
-        (LATE_C, '            log_now(t, kml, &kml->slots[i]);\n', '')]),
+        (LATE_C, '            log_or_owe(t, kml, &kml->slots[i]);\n', '')]),
     ('read-unlogged-in-other-space', [SCHEDULE, LATE], [
-        (LATE_C, '            log_now(t, kml, &kml->slots[i]);\n',
+        (LATE_C, '            log_or_owe(t, kml, &kml->slots[i]);\n',
          '            if (!kml->as_id)\n' +
-         '            log_now(t, kml, &kml->slots[i]);\n')]),
+         '            log_or_owe(t, kml, &kml->slots[i]);\n')]),
     ('forgotten-and-not-logged', [LATE, SCHEDULE], [
         (LATE_C, 'int ret = kvm_set_user_memory_region(kml, slot, false);',
          'int ret = 0;')]),
@@ -147,8 +147,8 @@ MUTANTS = [
     ('display-does-not-join', [LATE], [
         (LATE_C, '    } else if (!may_be_late(clients)) {\n        log_now',
          '    } else if (0) {\n        log_now')]),
-    ('others-do-not-join', [LATE], [
-        (LATE_C, '        dirty_memslots_for_each_logged(t, log_now);\n', '')]),
+    ('others-do-not-join', [LATE, OWED], [
+        (LATE_C, '        log_now(t, kml, &kml->slots[i]);\n', '')]),
     ('stopped-stays-late', [LATE], [
         (LATE_C, '        dirty_late_forget(t, slot);\n    } else',
          '    } else')]),
@@ -166,10 +166,10 @@ MUTANTS = [
     ('count-not-looked-at', [LATE], [
         (LATE_C, 'if (!qatomic_load_acquire(&t->late.count)) {',
          'if (false) {')]),
-    ('part-ignores-huge-pages', [LATE], [
-        (LATE_C,
-         '        part = MAX(part, qemu_ram_pagesize(mr->ram_block));\n', '')]),
-    ('part-not-aligned', [LATE], [
+    ('part-ignores-huge-pages', [PARTS], [
+        (LATE_C, 'MAX(usual_part(t), qemu_ram_pagesize(block))',
+         'usual_part(t)')]),
+    ('part-not-aligned', [PARTS], [
         (LATE_C, 'MIN(part - start % part, size)', 'MIN(part, size)')]),
 
     # Resets and what follows a bad one
@@ -333,8 +333,9 @@ MUTANTS = [
          'dirty_features_enable_overflow(t->s, false)')]),
     ('limits-stop-for-ever', [OVERFLOW], [
         (OVERFLOW_C, '        overflow->stopped_by_full = stop;\n', '')]),
-    ('reaper-works-against-limits', [OVERFLOW], [
-        (TURN_C, '    if (limited) {', '    if (false) {')]),
+    ('limits-let-overflow', [OVERFLOW], [
+        (TURN_C, 'dirty_overflow_stop_by_full(t, dirtylimit_in_service() ||',
+         'dirty_overflow_stop_by_full(t, false ||')]),
     ('told-under-the-lock', [OVERFLOW], [
         (OVERFLOW_C, '''    dirty_lock_release();
     dirty_events_overflow(pages);''', '''    dirty_events_overflow(pages);
@@ -360,7 +361,7 @@ MUTANTS = [
     ('vcpus-always-stopped', [TRACKER], [
         (TRACKER_C, 'if (section_is_logged(kml, &update->section)) {',
          'if (true) {')]),
-    ('one-address-space', [LATE], [
+    ('one-address-space', [OWED], [
         (MEMSLOTS_C, 'as < t->s->nr_as; as++', 'as < 1; as++')]),
     ('bitmap-outlives-slot', [LOG], [
         (TRACKER_C, '''    dirty_blind_forget(slot);

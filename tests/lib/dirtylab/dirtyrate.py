@@ -3,6 +3,7 @@
 
 import time
 
+from . import patience
 from .errors import LabError
 
 
@@ -11,7 +12,7 @@ def start(vm, mode, seconds=1):
 
 
 def result(vm, timeout=30):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience.seconds(timeout)
     while True:
         vm.console.poll()
         answer = vm.qmp.cmd("query-dirty-rate")

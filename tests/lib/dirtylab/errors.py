@@ -14,5 +14,9 @@ class Timeout(LabError):
     """Something that was waited for did not happen in time."""
 
 
+class TooSoon(LabError):
+    """A migration was over before it could be cancelled or broken."""
+
+
 class Unavailable(LabError):
     """This host or this QEMU cannot do what was asked: skip, not failure."""

@@ -12,6 +12,7 @@ import time
 
 from migration_report import load
 
+from . import patience
 from .errors import LabError, Timeout
 
 CORRUPT = re.compile(rb"dirtyload CORRUPT[^\r\n]*")
@@ -68,6 +69,16 @@ def rate(samples, since=None, until=None):
     return (chosen[-1].total - chosen[0].total) / (chosen[-1].t - chosen[0].t)
 
 
+def background(command, pid=""):
+    """A command line that starts a command, and writes its number to a file.
+
+    It is no child of the guest's shell: busybox's may take half a line for a
+    whole one when a child ends or stops while it reads.
+    """
+    kept = f" echo $! >{pid}" if pid else ""
+    return f"({command} &{kept})"
+
+
 class Shell:
     """The guest's second serial port: one command, its output, its status."""
 
@@ -80,6 +91,7 @@ class Shell:
         self._count = 0
 
     def _read_until(self, mark, timeout):
+        timeout = patience.seconds(timeout)
         end = time.monotonic() + timeout
         while True:
             at = self._pending.find(mark)

@@ -5,8 +5,8 @@ import dataclasses
 import os
 import time
 
-from .errors import LabError, Timeout
-from . import stats
+from .errors import LabError, Timeout, TooSoon
+from . import patience, stats
 
 OVER = ("completed", "failed", "cancelled")
 
@@ -137,7 +137,7 @@ def send(src, uri, options, progress=None, during=None, hint=lambda: ""):
         if now.passes > options.passes and not result.forced:
             result.forced = True
             src.qmp.cmd("migrate-set-parameters", {"downtime-limit": 600000})
-        if now.seconds > options.timeout:
+        if now.seconds > patience.seconds(options.timeout):
             raise Timeout(f"migration still {now.stage} after "
                           f"{now.seconds:.0f} s, pass {now.passes}, "
                           f"{now.remaining >> 20} MiB remaining")
@@ -186,7 +186,7 @@ def _check_summary(src):
 
 
 def wait_destination(dst, timeout=30):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience.seconds(timeout)
     while True:
         info = dst.qmp.cmd("query-migrate")
         if info.get("status") == "completed" and dst.status() == "paused":
@@ -226,12 +226,12 @@ def start_and_lose(src, dst, options):
     return info.get("error-desc", "")
 
 
-def start_and_cancel(src, dst, options, passes=2):
-    """Start a migration, cancel it once `passes` passes have begun, and wait
-    until the source is its own again. Returns the last look before that.
+def _start_and_reach(src, dst, options, passes):
+    """Start a migration and wait until `passes` passes have begun; returns the
+    last look and when it started.
 
     Towards the end of the first pass the link is made so slow that even a
-    guest that hardly writes cannot be done before it is cancelled.
+    guest that hardly writes cannot be done before that.
     """
     configure(src, options)
     uri = listen(dst, options)
@@ -239,23 +239,47 @@ def start_and_cancel(src, dst, options, passes=2):
     slow = False
     src.qmp.cmd("migrate", {"uri": uri})
     while True:
-        info, now = look(src, began)
+        _, now = look(src, began)
         if now.stage in OVER:
-            raise LabError(f"migration {now.stage} before it was cancelled")
+            raise TooSoon(f"migration {now.stage} before it was cancelled")
         if now.passes >= passes and now.stage == "active":
-            break
+            return now, began
         if not slow and 0 < now.remaining < now.total // 4:
             slow = True
-            configure(src, held())
-        if now.seconds > options.timeout:
+            configure(src, dataclasses.replace(held(), bandwidth=16))
+        if now.seconds > patience.seconds(options.timeout):
             raise Timeout(f"no pass {passes} in {now.seconds:.0f} s")
         time.sleep(0.02)
-    src.qmp.cmd("migrate_cancel")
+
+
+def _wait_end(src, began, options, stage):
+    """Wait until the migration has ended in that way."""
     while True:
-        info, last = look(src, began)
-        if last.stage == "cancelled":
+        _, last = look(src, began)
+        if last.stage == stage:
             _check_summary(src)
-            return now
-        if last.stage in OVER or last.seconds > options.timeout:
-            raise LabError(f"cancelling left the migration {last.stage}")
+            return
+        if last.stage == "completed":
+            raise TooSoon("migration completed all the same")
+        if last.stage in OVER or \
+                last.seconds > patience.seconds(options.timeout):
+            raise LabError(f"the migration is {last.stage}, not {stage}, after "
+                           f"{last.seconds:.0f} s")
         time.sleep(0.05)
+
+
+def start_and_cancel(src, dst, options, passes=2):
+    """Start a migration, cancel it once `passes` passes have begun, and wait
+    until the source is its own again. Returns the last look before that."""
+    now, began = _start_and_reach(src, dst, options, passes)
+    src.qmp.cmd("migrate_cancel")
+    _wait_end(src, began, options, "cancelled")
+    return now
+
+
+def start_and_break(src, dst, options, breaks, passes=1):
+    """The same, but `breaks` is called, which makes the migration fail."""
+    now, began = _start_and_reach(src, dst, options, passes)
+    breaks()
+    _wait_end(src, began, options, "failed")
+    return now

@@ -6,6 +6,7 @@ import time
 
 from migration_report import errors, qmp
 
+from . import patience
 from .errors import LabError, Timeout
 
 
@@ -21,7 +22,11 @@ class Qmp(qmp.Qmp):
     def __init__(self, path, alive, timeout=30.0):
         """`alive` is called while waiting; it raises when QEMU has died."""
         self.check = alive
+        timeout = patience.seconds(timeout)
         super().__init__(path, timeout, appears=timeout)
+
+    def wait_event(self, name, timeout, match=None):
+        return super().wait_event(name, patience.seconds(timeout), match)
 
     def closed(self):
         # The process may take a moment to become a zombie.

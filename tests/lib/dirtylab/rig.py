@@ -10,7 +10,7 @@ import os
 import time
 import traceback
 
-from . import config, migrate, stats, trial
+from . import config, migrate, patience, stats, trial
 from .errors import LabError, Unavailable
 from .tap import Tap
 from .vm import Lab
@@ -91,7 +91,7 @@ class Rig:
     def destination(self):
         """An empty machine like the running one, ready to receive it."""
         return self.lab.start(self.vm.spec, incoming=True,
-                              plugged=self.vm.plugged)
+                              plugged=self.vm.plugged, dimms=self.vm.dimms)
 
     def migrate(self, name, options=None, dst=None, **kw):
         """A checked migration of the running guest; the destination becomes
@@ -152,7 +152,7 @@ class Rig:
     def wait(self, what, condition, timeout=30, pause=0.1):
         """Poll until `condition()` is true; LabError names what did not
         happen."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + patience.seconds(timeout)
         while True:
             value = condition()
             if value:

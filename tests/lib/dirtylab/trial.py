@@ -13,6 +13,7 @@ class Trial:
     result: mig.Result
     ram: oracle.Comparison
     bar: oracle.Comparison | None = None
+    dimms: dict = dataclasses.field(default_factory=dict)
     compare_seconds: float = 0.0
     before: float | None = None     # guest writes a second
     during: float | None = None
@@ -20,8 +21,18 @@ class Trial:
     complaints: list = dataclasses.field(default_factory=list)
 
     @property
+    def others(self):
+        """Comparisons of what is not RAM from the start, by name."""
+        return ({"shared BAR": self.bar} if self.bar else {}) | self.dimms
+
+    @property
+    def pages(self):
+        return self.ram.pages + sum(c.pages for c in self.others.values())
+
+    @property
     def differing(self):
-        return self.ram.differing + (self.bar.differing if self.bar else 0)
+        return self.ram.differing + sum(c.differing
+                                        for c in self.others.values())
 
     @property
     def good(self):
@@ -29,8 +40,8 @@ class Trial:
 
     def details(self):
         found = [d.describe() for d in self.ram.details]
-        if self.bar:
-            found += ["shared BAR, " + d.describe() for d in self.bar.details]
+        for name, compared in self.others.items():
+            found += [f"{name}, {d.describe()}" for d in compared.details]
         return found + self.complaints
 
 
@@ -72,6 +83,8 @@ def run(src, dst, options, progress=None, during=None, settle=0.5, warm=0.0):
     trial = Trial(result, oracle.compare(src.ram, dst.ram))
     if src.bar:
         trial.bar = oracle.compare(src.bar, dst.bar)
+    for name in src.dimms:
+        trial.dimms[name] = oracle.compare(src.dimm(name), dst.dimm(name))
     trial.compare_seconds = time.monotonic() - started
     trial.before = before
     trial.during = guest.rate(src.console.samples, since=result.began,

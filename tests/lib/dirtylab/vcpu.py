@@ -3,7 +3,9 @@
 
 import time
 
+from . import patience
 from .errors import LabError, Timeout
+from .guest import background
 
 ID = "hot1"
 EJECTED = {"slot-type": "CPU", "source": 3, "status": 0}    # ACPI's _OST
@@ -18,7 +20,7 @@ def slot(vm):
 
 
 def _wait_online(vm, expected, timeout):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience.seconds(timeout)
     while True:
         online = vm.shell().run("cat /sys/devices/system/cpu/online")[1]
         online = online.strip()
@@ -57,8 +59,8 @@ def unplug(vm, timeout=30):
 
 def load(vm, mib=16, rate=10000):
     """A second load, one thread to each of the two vCPUs."""
-    vm.shell().run(f"dirtyload threads=2,mib={mib},rate={rate} "
-                   ">/dev/null 2>&1 & echo $! >/hotload")
+    vm.shell().run(background(f"dirtyload threads=2,mib={mib},rate={rate} "
+                              ">/dev/null 2>&1", "/hotload"))
 
 
 def unload(vm):

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 
+from . import patience
 from .errors import LabError, Timeout, Unavailable, VmDied
 from .guest import Console, Shell, tail
 from .qmp import Qmp
@@ -39,6 +40,7 @@ class Spec:
     vcpus: int = 1
     maxcpus: int = 0                # 0: as many as there are vCPUs
     mem: int = 512                  # MiB
+    maxmem: int = 0                 # MiB, with all DIMMs; 0: none is plugged
     ram: str = "file"               # that can be compared; "private": not
     ram_dir: str = ""               # where that file is; "": the usual place
     load: str = ""                  # the guest's load generator; "" is none
@@ -105,13 +107,15 @@ class Lab:
     def __exit__(self, *exc):
         self.close()
 
-    def start(self, spec, incoming=False, paused=False, plugged=()):
+    def start(self, spec, incoming=False, paused=False, plugged=(), dimms=()):
         """Start a machine. `plugged` are the device arguments of what the
-        source had hot-plugged."""
+        source had hot-plugged, `dimms` the MiB of its DIMMs by name."""
         name = f"vm{self._names}"
         self._names += 1
         vm = Vm(self.dir, name, spec, incoming, paused, plugged)
         self.vms.append(vm)
+        for dimm, mib in dict(dimms).items():
+            vm.add_dimm(dimm, mib)
         vm.launch()
         return vm
 
@@ -139,6 +143,7 @@ class Vm:
         self._shell = None
         self.ram = None
         self.bar = None
+        self.dimms = {}                 # MiB by name
         self.migration_path = self._file("mig")
         self.console = Console(self._file("console"))
         self.serial_path = self._file("serial")
@@ -159,7 +164,8 @@ class Vm:
             "-accel", s.accel,
             "-cpu", s.cpu_model(),
             "-smp", f"{s.vcpus},maxcpus={maxcpus}",
-            "-m", str(s.mem),
+            "-m", (f"{s.mem}M,slots=1,maxmem={s.maxmem}M" if s.maxmem
+                   else str(s.mem)),
             "-object", self._ram_object(),
             "-kernel", s.kernel, "-initrd", s.initrd,
             "-append", " ".join(filter(None, [
@@ -188,6 +194,10 @@ class Vm:
                 "-device", "ivshmem-plain,memdev=bar0,master=on,addr=5"]
         for device in self.plugged:
             argv += ["-device", device]
+        for name, mib in self.dimms.items():
+            argv += ["-object", f"memory-backend-file,id={name}-mem,share=on,"
+                                f"size={mib}M,mem-path={self.dimm(name)}",
+                     "-device", f"pc-dimm,id={name},memdev={name}-mem"]
         if self.incoming:
             argv += ["-incoming", "defer", "-S"]
         elif self.paused:
@@ -202,6 +212,10 @@ class Vm:
                 + ("align=2M," if self.spec.ram_dir else "")
                 + f"size={self.spec.mem}M,mem-path={self.ram}")
 
+    def _memory_path(self, kind, where):
+        return os.path.join(
+            where, f"{os.path.basename(self.dir)}-{self.name}.{kind}")
+
     def _make_files(self):
         """Guest memory and BAR that can be looked at from outside."""
         s = self.spec
@@ -211,11 +225,26 @@ class Vm:
         for kind, size in sizes.items():
             if not size:
                 continue
-            path = os.path.join(
-                where, f"{os.path.basename(self.dir)}-{self.name}.{kind}")
+            path = self._memory_path(kind, where)
             with open(path, "wb") as f:
                 f.truncate(size)
             setattr(self, kind, path)
+
+    def dimm(self, name):
+        """The file with a DIMM's memory."""
+        return self._memory_path(name, ram_directory(0, self.spec.ram_dir))
+
+    def add_dimm(self, name, mib):
+        """Make that file; returns its path."""
+        ram_directory(mib << 20, self.spec.ram_dir)
+        with open(self.dimm(name), "wb") as f:
+            f.truncate(mib << 20)
+        self.dimms[name] = mib
+        return self.dimm(name)
+
+    def remove_dimm(self, name):
+        os.unlink(self.dimm(name))
+        del self.dimms[name]
 
     def launch(self):
         s = self.spec
@@ -284,7 +313,7 @@ class Vm:
 
     def wait_shell(self, timeout=180):
         """Wait until the guest's shell answers."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + patience.seconds(timeout)
         while True:
             try:
                 self.shell().run("true", timeout=3)
@@ -296,6 +325,7 @@ class Vm:
                         f"{timeout} s; {self.last_words()}") from None
 
     def _wait_console(self, done, timeout, what):
+        timeout = patience.seconds(timeout)
         end = time.monotonic() + timeout
         while True:
             self.check_alive()
@@ -341,6 +371,6 @@ class Vm:
             self.proc.kill()
         if self.proc:
             self.proc.wait()
-        for path in (self.ram, self.bar):
+        for path in (self.ram, self.bar, *map(self.dimm, self.dimms)):
             if path and os.path.exists(path):
                 os.unlink(path)
