@@ -22,6 +22,9 @@ static void set_up(Fixture *f, gconstpointer opaque)
     config.offer.wp_all = 0;
     boot(f, &config, 128, 64);
     migrate(f);
+    /* What was dirtied before does not count. */
+    write_pages(f, 400, 100);
+    world_sync(f->w, false);
     f->w->cpus[0]->running = f->w->cpus[1]->running = true;
     f->w->limited = true;
     f->w->quota = 1;

@@ -85,6 +85,9 @@ void dirty_limit_check(DirtyRing *ring, int64_t now)
     CPUState *cpu = ring->owner;
     int64_t wait;
 
+    if (!held->allowance.at) {
+        held->pushed = pushed;
+    }
     wait = dirty_allowance_spend(&held->allowance, now, pushed,
                                  entries_per_second(cpu));
     /*
