@@ -120,6 +120,10 @@ int world_probe(World *w)
 void world_start(World *w)
 {
     kvm_dirty_tracker_start(&w->state);
+    if (w->state.dirty_tracker->rings) {
+        /* Whatever kernel the tests run on. */
+        w->state.dirty_tracker->rings->interruptible = false;
+    }
     for (int as = 0; as < RING_MODEL_AS_MAX; as++) {
         listener_init(w, as);
     }

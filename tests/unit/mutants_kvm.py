@@ -219,6 +219,14 @@ MUTANTS = [
         (LATE_C, 'hwaddr part = DIRTY_LATE_SLOT_MAX;',
          'hwaddr part = 1ULL << 60;')]),
 
+    ('sleep-unnoticed', [RESET], [
+        (RESET_C, '        t->rings->stage.doubtful = true;\n', '')]),
+    ('doubt-is-fine', [RESET], [
+        (RING_C, '        return !stage->doubtful;\n',
+         '        return true;\n')]),
+    ('doubt-for-ever', [RESET], [
+        (RING_C, '    stage->doubtful = false;\n', '')]),
+
     # Dirty limits
     ('limit-by-what-waits', [LIMIT], [
         (LIMIT_C, 'ring->fetch + dirty_ring_fill(ring)',

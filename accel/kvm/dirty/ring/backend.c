@@ -19,6 +19,7 @@
 #include "limit.h"
 #include "reset.h"
 #include "set.h"
+#include "signals.h"
 #include "sync.h"
 #include "turn.h"
 #include "accel/kvm/dirty/fault.h"
@@ -191,6 +192,7 @@ static void ring_enable_watermark(KVMDirtyTracker *t)
 
 static void ring_start(KVMDirtyTracker *t)
 {
+    t->rings->interruptible = dirty_signals_stop_resets();
     dirty_reaper_start(&t->rings->reaper, dirty_turn_look, t);
     ring_enable_watermark(t);
     qemu_add_vm_change_state_handler(ring_vm_state_changed, t);

@@ -28,13 +28,20 @@ static int reset_ioctl(void *opaque)
     KVMDirtyTracker *t = opaque;
     DirtyOverflow *overflow = &t->rings->overflow;
     int64_t start = get_clock();
+    long sleeps = 0;
     int ret;
 
+    if (t->rings->interruptible) {
+        sleeps = dirty_signals_sleeps();
+    }
     if (t->features.overflow) {
         ret = dirty_features_reset(t->s, &overflow->pages);
         dirty_history_see(&overflow->history, start, overflow->pages);
     } else {
         ret = dirty_ioctl_vm(t->s, KVM_RESET_DIRTY_RINGS, NULL);
+    }
+    if (t->rings->interruptible && dirty_signals_sleeps() != sleeps) {
+        t->rings->stage.doubtful = true;
     }
     dirty_counters_ioctl(&t->counters.reset_rings, start);
     return ret;

@@ -17,8 +17,9 @@
  * runs.  A vCPU blocks its signals for the time of the reset: it must not wait
  * for another thread to be scheduled, with the tracker lock held.  The main
  * thread, and a vCPU that may have used io_uring, let the reaper thread do it.
- * What cannot be blocked, such as SIGSTOP or a tracer, remains a risk on those
- * kernels.
+ * What cannot be blocked, such as SIGSTOP, a tracer or a freezer, stops the
+ * thread before the ioctl returns: if the thread has slept, the reset is as good
+ * as short.
  *
  * Invariant 6 of docs/protocol.md: if protection is in doubt, everything that
  * is logged is protected again, and is dirty.

@@ -259,8 +259,8 @@ void dirty_ring_stage_destroy(DirtyRingStage *stage)
  * signal is pending and return what they have done so far, possibly nothing,
  * or -EINTR; an entry taken off the ring just before may then have lost its
  * protection pass.  So the ring is always emptied, but true is returned only
- * if one call did it all: anything else leaves the protection of the staged
- * pages unknown.
+ * if one call did it all and nothing can have stopped it at the very end:
+ * anything else leaves the protection of the staged pages unknown.
  */
 static bool stage_reset(DirtyRingStage *stage)
 {
@@ -268,10 +268,12 @@ static bool stage_reset(DirtyRingStage *stage)
     int idle = 0;
     int ret;
 
+    stage->doubtful = false;
     ret = stage->ops->reset(stage->opaque);
     stage->resets++;
     if (ret >= 0 && ret == left && !stage->unfinished) {
-        return true;
+        stage->short_resets += stage->doubtful;
+        return !stage->doubtful;
     }
 
     /*

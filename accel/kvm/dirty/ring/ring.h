@@ -38,7 +38,8 @@ typedef struct DirtyRingOps {
      * (KVM API, capability KVM_CAP_DIRTY_LOG_RING)
      *
      * Must not be interrupted by signals: Linux from 6.17 on can then return
-     * the full number without having protected the last of them.
+     * the full number without having protected the last of them.  Who cannot
+     * rule that out sets DirtyRingStage.doubtful.
      */
     int (*reset)(void *opaque);
     /*
@@ -60,6 +61,8 @@ typedef struct DirtyRingStage {
     DirtyKey *spare;            /* for sorting */
     size_t spare_allocated;
     bool unfinished;            /* a reset gave up; entries may be left */
+    bool doubtful;              /* set by a reset that may have been cut */
+                                /* short although it says nothing of it */
     uint64_t resets;            /* statistics: reset calls, */
     uint64_t short_resets;      /* and those that did not do all at once */
 } DirtyRingStage;

@@ -50,8 +50,9 @@ typedef struct DirtyOverflow {
 typedef struct DirtyRings {
     GPtrArray *list;            /* of DirtyRing; tracker lock */
     DirtyRingStage stage;       /* tracker lock */
-    /* These three are constant once started. */
+    /* These four are constant once started. */
     size_t bytes;               /* size of a mapped ring */
+    bool interruptible;         /* resets are, by signals */
     bool with_bitmap;           /* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP */
     uint32_t watermark;         /* entries that wake the reaper; 0: timed */
     DirtyOverflow overflow;

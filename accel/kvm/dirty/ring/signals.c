@@ -7,6 +7,8 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/resource.h>
+#include <sys/utsname.h>
 #include "block/aio.h"
 #include "qemu/main-loop.h"
 #include "signals.h"
@@ -34,4 +36,24 @@ int dirty_signals_blocked_call(int (*fn)(void *opaque), void *opaque)
     ret = fn(opaque);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return ret;
+}
+
+bool dirty_signals_stop_resets(void)
+{
+    struct utsname name;
+    int major, minor;
+
+    if (uname(&name) < 0 ||
+        sscanf(name.release, "%d.%d", &major, &minor) != 2) {
+        return true;
+    }
+    return major > 6 || (major == 6 && minor >= 17);
+}
+
+long dirty_signals_sleeps(void)
+{
+    struct rusage usage = {};
+
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
 }

@@ -33,4 +33,21 @@ bool dirty_signals_only(void);
  */
 int dirty_signals_blocked_call(int (*fn)(void *opaque), void *opaque);
 
+/**
+ * dirty_signals_stop_resets: whether this kernel's KVM stops a reset for them
+ *
+ * Linux 6.17 and later do; whether it carries patches/linux-mainline cannot be
+ * asked.
+ */
+bool dirty_signals_stop_resets(void);
+
+/**
+ * dirty_signals_sleeps: how often the calling thread has slept so far
+ *
+ * A signal that cannot be blocked, a tracer or a freezer stops the thread before
+ * a system call returns, and then the number has changed.  It also changes if
+ * the system call had to wait for something.
+ */
+long dirty_signals_sleeps(void);
+
 #endif
