@@ -12,6 +12,7 @@ from dirtylab import config, rig
 import backing
 import basic
 import cancel
+import converge
 import dirtylimit
 import dirtyrates
 import exchange
@@ -47,6 +48,7 @@ SCENARIOS = {
     "refused": refused.scenario,
     "late": late.scenario,
     "cancel-ring": cancel.ring,
+    "converge": converge.scenario,
     "slots-ring": slots.ring,
     "vga-ring": vga.scenario,
     "hotplug-ring": hotplug.ring,
@@ -82,7 +84,7 @@ GROUPS = {
     # Each of them in a lab of its own, in "make check".
     "oracle": ("options", "ring1", "ring2", "log1", "log2", "faults"),
     "life": ("late", "cancel-ring", "slots-ring", "vga-ring", "hotplug-ring",
-             "pingpong", "smm"),
+             "pingpong", "smm", "converge"),
     # These judge rates, which a busy machine spoils.
     "limits": ("dirtyrate-ring", "dirtylimit", "watch"),
     "log": ("dirtyrate-log", "cancel-log", "slots-log", "hotplug-log"),

@@ -50,6 +50,26 @@ def flushes(vm):
     return _from_trace(vm).syncs
 
 
+def traced(vm, event):
+    """How often the trace log has that event, which must be on."""
+    with open(vm.trace_path, errors="replace", encoding="utf-8") as f:
+        return sum(f"{event} " in line for line in f)
+
+
+def unprepared(vm):
+    """How many syncs were not preceded by the work that needs no BQL; the
+    event kvm_dirty_presync must be on."""
+    count, ready = 0, False
+    with open(vm.trace_path, errors="replace", encoding="utf-8") as f:
+        for line in f:
+            if "kvm_dirty_presync 1" in line:
+                ready = True
+            elif "kvm_dirty_ring_flush 0" in line:
+                count += not ready
+                ready = False
+    return count
+
+
 def has_ring(accel):
     found = re.search(r"dirty-ring-size=([^,]+)", accel)
     return bool(found) and found[1] != "0"
