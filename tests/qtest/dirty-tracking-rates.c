@@ -99,8 +99,8 @@ static void cancel_limit(TestVM *vm)
 
 /*
  * A ring with fewer entries than the guest has pages to write, and nobody but
- * its vCPU to empty it: the reaper stays away while there is a limit, which
- * is too high here to slow anything down.
+ * its vCPU to empty it: there is no reaper.  The limit is there to have pages
+ * logged, and too high to slow anything down.
  */
 static void test_ring_full(void)
 {
@@ -108,11 +108,14 @@ static void test_ring_full(void)
     uint64_t full;
     TestVM *vm;
 
-    if (!vm_kvm_usable()) {
+    if (!vm_kvm_usable_with("x-dirty-fault-no-reaper") ||
+        !vm_has_fault("x-dirty-fault-no-features")) {
         return;
     }
     QEMU_BUILD_BUG_ON(GUEST_AREA_PAGES <= SMALL_RING);
-    vm = vm_start(",dirty-ring-size=" stringify(SMALL_RING), 1);
+    vm = vm_start(",dirty-ring-size=" stringify(SMALL_RING)
+                  ",x-dirty-fault-no-reaper=on,x-dirty-fault-no-features=on",
+                  1);
     set_limit(vm, 1000 * 1000);
     do {
         g_assert(vm_poll(&deadline));
@@ -126,7 +129,6 @@ static void test_ring_full(void)
     g_assert_cmpint(vm_ring_counter(vm, "harvested-pages"), >=, SMALL_RING);
     g_assert_cmpint(vm_ring_counter(vm, "short-resets"), ==, 0);
     g_assert_cmpint(vm_reaper_counter(vm, "harvests"), ==, 0);
-    g_assert_cmpint(vm_reaper_counter(vm, "misses"), ==, 0);
     cancel_limit(vm);
     vm_quit(vm);
 }
@@ -158,8 +160,8 @@ static int64_t shown_limit(TestVM *vm)
 }
 
 /*
- * A limit slows the guest down, and with the limit gone it is fast again.
- * How well it keeps to its limit is upstream's business.
+ * A limit slows the guest down to it, within a factor of two, and with the limit
+ * gone it is fast again.
  */
 static void test_limit(void)
 {
@@ -181,8 +183,7 @@ static void test_limit(void)
         rate = measure(vm);
         g_test_message("%" PRId64 " MB/s, free %" PRId64 ", limit %" PRId64,
                        rate, free_rate, limit);
-    } while (rate > free_rate / 2);
-    g_assert_cmpint(vm_ring_counter(vm, "full-exits"), >, 0);
+    } while (rate > limit * 2);
     vm_wait_writes(vm, 0, 1);
 
     cancel_limit(vm);
@@ -196,7 +197,7 @@ static void test_limit(void)
     vm_quit(vm);
 }
 
-/* The limit works by full rings: without rings it must say so. */
+/* The limit counts entries of rings: without rings it must say so. */
 static void test_limit_needs_ring(void)
 {
     TestVM *vm;
