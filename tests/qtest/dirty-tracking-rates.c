@@ -160,8 +160,8 @@ static int64_t shown_limit(TestVM *vm)
 }
 
 /*
- * A limit slows the guest down to it, within a factor of two, and with the limit
- * gone it is fast again.
+ * A limit slows the guest down to it, within a factor of two, and with the
+ * limit gone it is fast again.
  */
 static void test_limit(void)
 {

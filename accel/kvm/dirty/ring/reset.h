@@ -18,8 +18,8 @@
  * for another thread to be scheduled, with the tracker lock held.  The main
  * thread, and a vCPU that may have used io_uring, let the reaper thread do it.
  * What cannot be blocked, such as SIGSTOP, a tracer or a freezer, stops the
- * thread before the ioctl returns: if the thread has slept, the reset is as good
- * as short.
+ * thread before the ioctl returns: if the thread has slept, the reset is as
+ * good as short.
  *
  * Invariant 6 of docs/protocol.md: if protection is in doubt, everything that
  * is logged is protected again, and is dirty.

@@ -44,9 +44,9 @@ bool dirty_signals_stop_resets(void);
 /**
  * dirty_signals_sleeps: how often the calling thread has slept so far
  *
- * A signal that cannot be blocked, a tracer or a freezer stops the thread before
- * a system call returns, and then the number has changed.  It also changes if
- * the system call had to wait for something.
+ * A signal that cannot be blocked, a tracer or a freezer stops the thread
+ * before a system call returns, and then the number has changed.  It also
+ * changes if the system call had to wait for something.
  */
 long dirty_signals_sleeps(void);
 
