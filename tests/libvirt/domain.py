@@ -190,22 +190,20 @@ class Domain:
         sent = told.get("memory_total", 0) - told.get("memory_remaining", 0)
         return told if sent > 0 else None
 
-    def threads(self):
-        """Names of the threads of the QEMU that sends."""
-        return self.host.run(
-            "sh", "-c", f"cat /proc/{self.source_pid}/task/*/comm 2>/dev/null",
-            check=False).splitlines()
-
-    def started(self, moving):
+    def started(self, moving, pid):
         """QEMU has its thread that sends, or the migration is over."""
-        return SENDER in self.threads() or not moving.is_alive()
+        names = self.host.run("sh", "-c",
+                              f"cat /proc/{pid}/task/*/comm 2>/dev/null",
+                              check=False).splitlines()
+        return SENDER in names or not moving.is_alive()
 
     def sending(self, moving):
         """Wait until memory is being sent; what libvirt tells of it then, or
         OVER. libvirt, that once hung here (see Move), is not asked more than
         must be."""
         if moving.is_alive():
-            wait("QEMU starts to send", lambda: self.started(moving), 240)
+            pid = self.source_pid
+            wait("QEMU starts to send", lambda: self.started(moving, pid), 240)
         return wait("memory is sent", lambda: self.job(moving), 240)
 
     def under_way(self, moving):

@@ -61,6 +61,7 @@ def sandbox(b):
         confined(b, domain, "while it migrates")
         before = harvests(domain)
         wait("the reaper harvests", lambda: harvests(domain) > before)
+        b.tap.ok(True, "while it migrates: the reaper harvests")
 
     confined(b, domain, "at the source")
     b.moved("in the sandbox", during=during)

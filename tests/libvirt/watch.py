@@ -40,6 +40,7 @@ def progress(b):
                  str(first))
         wait("virsh domjobinfo tells of more memory processed",
              lambda: processed(domain) > first["Memory processed"])
+        b.tap.ok(True, "virsh domjobinfo: it becomes more that was processed")
 
     b.moved("watched", during=during)
     last = job(domain, "--completed")
