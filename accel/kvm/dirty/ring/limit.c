@@ -104,27 +104,10 @@ void dirty_limit_check(DirtyRing *ring, int64_t now)
     }
 }
 
-/* Entries pushed into all rings: whether there are any new ones */
-static bool has_news(DirtyRings *rings)
-{
-    uint32_t sum = 0;
-    const DirtyRing *ring;
-    bool news;
-    guint i;
-
-    DIRTY_RINGS_FOREACH(rings, i, ring) {
-        if (ring->gfns) {
-            sum += ring->hold->allowance.pushed;
-        }
-    }
-    news = sum != rings->limit_sum;
-    rings->limit_sum = sum;
-    return news;
-}
-
 int64_t dirty_limit_check_all(DirtyRings *rings)
 {
     int64_t now = get_clock();
+    uint32_t pushed = 0;
     int64_t pause, took;
     DirtyRing *ring;
     guint i;
@@ -135,10 +118,12 @@ int64_t dirty_limit_check_all(DirtyRings *rings)
     DIRTY_RINGS_FOREACH(rings, i, ring) {
         if (ring->gfns) {
             dirty_limit_check(ring, now);
+            pushed += ring->hold->allowance.pushed;
         }
     }
-    pause = has_news(rings) ? LOOK_MIN : MIN(rings->limit_pause * 2, LOOK_MAX);
-    rings->limit_pause = MAX(pause, LOOK_MIN);
+    pause = pushed != rings->limit_sum ? LOOK_MIN : rings->limit_pause * 2;
+    rings->limit_sum = pushed;
+    rings->limit_pause = CLAMP(pause, LOOK_MIN, LOOK_MAX);
     took = get_clock() - now;
     return now + MAX(rings->limit_pause, took * LOOK_SHARE);
 }
