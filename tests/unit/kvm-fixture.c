@@ -62,3 +62,11 @@ void write_pages(Fixture *f, uint64_t first, uint64_t n)
                         RING_MODEL_DONE);
     }
 }
+
+bool is_logged(World *w, const WorldRegion *region, uint64_t offset)
+{
+    int flags = kvm_model_flags(w->kvm, world_key(w, region, &offset));
+
+    g_assert_cmpint(flags, >=, 0);
+    return flags & KVM_MEM_LOG_DIRTY_PAGES;
+}

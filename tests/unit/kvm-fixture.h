@@ -42,4 +42,7 @@ void migrate_refused(Fixture *f, bool late);
 /* Write to @n pages of RAM from @first on. */
 void write_pages(Fixture *f, uint64_t first, uint64_t n);
 
+/* Whether KVM logs the slot with page @offset of the region. */
+bool is_logged(World *w, const WorldRegion *region, uint64_t offset);
+
 #endif

@@ -171,31 +171,6 @@ MUTANTS = [
          'usual_part(t)')]),
     ('part-not-aligned', [PARTS], [
         (LATE_C, 'MIN(part - start % part, size)', 'MIN(part, size)')]),
-
-    # Resets and what follows a bad one
-    ('no-reprotection', [RESET, SCHEDULE], [
-        (RESET_C, '    dirty_memslots_for_each_logged(t, reprotect_slot);\n',
-         '')]),
-    ('reprotection-not-published', [RESET, SCHEDULE], [
-        (RESET_C, '    dirty_publish_slot(t, slot);\n', '')]),
-    ('reprotection-without-off', [RESET], [
-        (RESET_C, 'flags & ~KVM_MEM_LOG_DIRTY_PAGES', 'flags')]),
-    ('not-reprotected-unnoticed', [RESET], [
-        (RESET_C, '        dirty_memslots_protection_lost(t);\n', '')]),
-    ('not-switched-off-unnoticed', [RESET], [
-        (RESET_C, ' < 0 || ret < 0)', ' < 0)')]),
-    ('late-is-reprotected', [RESET], [
-        (RESET_C, 'if (slot->dirty_late || ', 'if (')]),
-    ('blind-is-reprotected', [RESET], [
-        (RESET_C, ' || dirty_memslot_is_blind(slot)', '')]),
-    ('short-is-fine', [RESET, SCHEDULE], [
-        (RING_C, '    return false;\n', '    return true;\n')]),
-    ('reset-in-a-vcpu-with-task-work', [RESET], [
-        (RESET_C, 'if (current_cpu && dirty_signals_only())',
-         'if (current_cpu)')]),
-    ('reset-in-a-vcpu-with-signals', [RESET], [
-        (SIGNALS_C, '    pthread_sigmask(SIG_SETMASK, &all, &old);\n', '')]),
-    # Late slots
     ('owed-and-not-logged', [OWED], [
         (LATE_C, '    if (running && t->late.count) {', '    if (false) {')]),
     ('stopped-not-told', [OWED], [
@@ -218,14 +193,6 @@ MUTANTS = [
     ('slot-of-any-size', [PARTS], [
         (LATE_C, 'hwaddr part = DIRTY_LATE_SLOT_MAX;',
          'hwaddr part = 1ULL << 60;')]),
-
-    ('sleep-unnoticed', [RESET], [
-        (RESET_C, '        t->rings->stage.doubtful = true;\n', '')]),
-    ('doubt-is-fine', [RESET], [
-        (RING_C, '        return !stage->doubtful;\n',
-         '        return true;\n')]),
-    ('doubt-for-ever', [RESET], [
-        (RING_C, '    stage->doubtful = false;\n', '')]),
 
     # Dirty limits
     ('limit-by-what-waits', [LIMIT], [
@@ -255,6 +222,37 @@ MUTANTS = [
     ('reaper-ignores-limits', [LIMIT], [
         (TURN_C, '    *next = MIN(*next, dirty_limit_check_all(t->rings));\n',
          '')]),
+
+    # Resets and what follows a bad one
+    ('no-reprotection', [RESET, SCHEDULE], [
+        (RESET_C, '    dirty_memslots_for_each_logged(t, reprotect_slot);\n',
+         '')]),
+    ('reprotection-not-published', [RESET, SCHEDULE], [
+        (RESET_C, '    dirty_publish_slot(t, slot);\n', '')]),
+    ('reprotection-without-off', [RESET], [
+        (RESET_C, 'flags & ~KVM_MEM_LOG_DIRTY_PAGES', 'flags')]),
+    ('not-reprotected-unnoticed', [RESET], [
+        (RESET_C, '        dirty_memslots_protection_lost(t);\n', '')]),
+    ('not-switched-off-unnoticed', [RESET], [
+        (RESET_C, ' < 0 || ret < 0)', ' < 0)')]),
+    ('late-is-reprotected', [RESET], [
+        (RESET_C, 'if (slot->dirty_late || ', 'if (')]),
+    ('blind-is-reprotected', [RESET], [
+        (RESET_C, ' || dirty_memslot_is_blind(slot)', '')]),
+    ('short-is-fine', [RESET, SCHEDULE], [
+        (RING_C, '    return false;\n', '    return true;\n')]),
+    ('reset-in-a-vcpu-with-task-work', [RESET], [
+        (RESET_C, 'if (current_cpu && dirty_signals_only())',
+         'if (current_cpu)')]),
+    ('reset-in-a-vcpu-with-signals', [RESET], [
+        (SIGNALS_C, '    pthread_sigmask(SIG_SETMASK, &all, &old);\n', '')]),
+    ('sleep-unnoticed', [RESET], [
+        (RESET_C, '        t->rings->stage.doubtful = true;\n', '')]),
+    ('doubt-is-fine', [RESET], [
+        (RING_C, '        return !stage->doubtful;\n',
+         '        return true;\n')]),
+    ('doubt-for-ever', [RESET], [
+        (RING_C, '    stage->doubtful = false;\n', '')]),
     ('room-not-learnt', [RESET], [
         (FULL_C, '    dirty_rings_was_full(rings, '
          'g_ptr_array_index(rings->list, i));\n', '')]),

@@ -22,14 +22,6 @@ static void set_up(Fixture *f, gconstpointer opaque)
     boot(f, &config, 64, 128);
 }
 
-static bool is_logged(World *w, const WorldRegion *region, uint64_t offset)
-{
-    int flags = kvm_model_flags(w->kvm, world_key(w, region, &offset));
-
-    g_assert_cmpint(flags, >=, 0);
-    return flags & KVM_MEM_LOG_DIRTY_PAGES;
-}
-
 static unsigned late(World *w)
 {
     return w->state.dirty_tracker->late.count;

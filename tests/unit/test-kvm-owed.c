@@ -23,12 +23,6 @@ static void set_up(Fixture *f, gconstpointer opaque)
     boot(f, &config, 64, 128);
 }
 
-static bool is_logged(World *w, const WorldRegion *region, uint64_t offset)
-{
-    return kvm_model_flags(w->kvm, world_key(w, region, &offset)) &
-        KVM_MEM_LOG_DIRTY_PAGES;
-}
-
 /* Who joins has slots logged one by one, and others get the lock in between. */
 static void test_join_by_steps(Fixture *f, gconstpointer opaque)
 {
