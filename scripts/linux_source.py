@@ -31,20 +31,12 @@ def install_packages():
         raise Failure("cannot build kernel modules without these packages")
 
 
-def versions():
-    """The lab's kernel: (release, version of the package)."""
+def versions(fetch_kernel=kernel.ensure):
+    """(release, version of the package) of the lab's kernel, or of the one that
+    FETCH_KERNEL returns the directory of."""
     try:
         with locked():
-            where = kernel.ensure()
-    except errors.LabError as error:
-        raise Failure(str(error)) from None
-    return kernel.release(), (where / "version").read_text().strip()
-
-
-def newest_versions():
-    try:
-        with locked():
-            where = newest.ensure()
+            where = fetch_kernel()
     except errors.LabError as error:
         raise Failure(str(error)) from None
     return tuple((where / name).read_text().strip()
@@ -66,7 +58,7 @@ def ensure():
 
 def ensure_newest():
     """The same for the newest kernel."""
-    release, version = newest_versions()
+    release, version = versions(newest.ensure)
     series = re.match(r"\d+\.\d+", release)[0]
     unpack(NEWEST, f"linux-source-{series}", release, version)
     return release, version

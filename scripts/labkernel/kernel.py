@@ -64,14 +64,19 @@ def ensure():
     deb.unlink()
     shutil.copy(work / 'root' / 'boot' / f'vmlinuz-{release}', work / 'vmlinuz')
     shutil.copy(work / 'root' / 'boot' / f'config-{release}', work / 'config')
-    bzimage.unpack(work / 'vmlinuz', work / 'vmlinux')
+    return finish(work, work / 'vmlinuz', release, version, paths.KERNEL)
+
+
+def finish(work, vmlinuz, release, version, where):
+    """Of packages unpacked to WORK/root, keep what the lab takes, as WHERE; returns that."""
+    bzimage.unpack(vmlinuz, work / 'vmlinux')
     unpack_modules(work / 'root', release, work / 'modules')
     shutil.rmtree(work / 'root')
     (work / 'release').write_text(release + '\n')
     (work / 'version').write_text(version + '\n')
-    shutil.rmtree(paths.KERNEL, ignore_errors=True)
-    work.rename(paths.KERNEL)
-    return paths.KERNEL
+    shutil.rmtree(where, ignore_errors=True)
+    work.rename(where)
+    return where
 
 
 def unpack_modules(root, release, into):

@@ -11,9 +11,9 @@ import re
 import shutil
 import sys
 
-from . import bzimage, debs, paths
+from . import debs, paths
 from .errors import LabError
-from .kernel import newer, unpack_modules
+from .kernel import finish, newer
 
 IMAGE = re.compile(r'linux-image-([0-9.]+\+deb13(?:\.\d+)?-amd64)')
 # Since Linux 6.19 the image is in two packages, and linux-image only wants them.
@@ -46,15 +46,8 @@ def ensure():
         return paths.NEWEST_KERNEL
     work = paths.LAB / 'kernel-newest.new'
     release, version = fetch(work)
-    root = work / 'root'
-    bzimage.unpack(vmlinuz(root, release), work / 'vmlinux')
-    unpack_modules(root, release, work / 'modules')
-    shutil.rmtree(root)
-    (work / 'release').write_text(release + '\n')
-    (work / 'version').write_text(version + '\n')
-    shutil.rmtree(paths.NEWEST_KERNEL, ignore_errors=True)
-    work.rename(paths.NEWEST_KERNEL)
-    return paths.NEWEST_KERNEL
+    return finish(work, vmlinuz(work / 'root', release), release, version,
+                  paths.NEWEST_KERNEL)
 
 
 def fetch(work):
