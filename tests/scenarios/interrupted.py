@@ -8,12 +8,12 @@ done all.  QEMU then protects all memory again, and no page may be lost.
 """
 
 import dataclasses
-import re
 import sys
 
-from dirtylab import disturb, migrate, rig, stats
-from dirtylab.errors import Unavailable
+from dirtylab import disturb, kvm, migrate, rig, stats
 
+# From this kernel on, what stops a thread ends its reset.
+INTERRUPTIBLE = (6, 17)
 # How often of each kind, in the short run and in the long one.
 SHORT = (("signals", 2),)
 LONG = (("signals", 8), ("freezer", 5), ("debugger", 4), ("strace", 3))
@@ -26,14 +26,6 @@ MORE = 4
 # Seconds during which the migration is held back for that: at least, and at
 # most, if no reset was short until then.
 HELD = (5, 40)
-
-
-def resets_can_be_interrupted():
-    """Whether this host's kernel does that."""
-    with open("/proc/sys/kernel/osrelease", encoding="ascii") as f:
-        release = f.read()
-    major, minor = re.match(r"(\d+)\.(\d+)", release).groups()
-    return (int(major), int(minor)) >= (6, 17)
 
 
 class Held:
@@ -69,8 +61,8 @@ class Held:
 def once(r, kind, number):
     """One migration; returns how many resets were short."""
     name = f"{kind} {number}"
-    dst = r.destination()
     held = Held(r.vm, kind)
+    dst = r.destination()
     try:
         done = r.migrate(name, held.options, dst, progress=held)
     finally:
@@ -91,10 +83,7 @@ def several(r, kinds):
     r.need_kvm()
     r.guest(**MACHINE)
     for kind, times in kinds:
-        why = disturb.available(kind)
-        if why:
-            raise Unavailable(why)
-        wanted = kind == "signals" and resets_can_be_interrupted()
+        wanted = kind == "signals" and kvm.kernel() >= INTERRUPTIBLE
         found = number = 0
         while number < times or (wanted and not found and
                                  number < times + MORE):

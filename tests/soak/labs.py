@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from labkernel.paths import BUILD, LAB, PATCHED_KVM, TOP
+from labkernel.paths import BUILD, MAINLINE_KVM, PATCHED_KVM, TOP
 
 RUN = TOP / "tests" / "lab" / "run"
 REFUSE = BUILD / "tests" / "scenarios" / "refuse-log.so"
@@ -20,7 +20,7 @@ HOSTS = {("6.12", "stock"): 2, ("6.12", "patched"): 3, ("newest", "stock"): 2,
          ("newest", "patched"): 1}
 # What is to be given as --kvm.
 MODULES = {("6.12", "patched"): PATCHED_KVM,
-           ("newest", "patched"): LAB / "kvm-mainline"}
+           ("newest", "patched"): MAINLINE_KVM}
 # Parameters of KVM that change how it protects and splits pages.
 PARAMETERS = ((), (), ("kvm.eager_page_split=0",))
 # Seconds: for the host and its guest to boot, and for each migration.  All of
@@ -32,12 +32,9 @@ MARK = "# soak "
 
 
 def known():
-    """The hosts of HOSTS that this lab can boot."""
-    listed = subprocess.run([str(RUN), "--help"], stdout=subprocess.PIPE,
-                            text=True, check=True).stdout
-    return {(linux, kvm) for linux, kvm in HOSTS
-            if (linux == "6.12" or "--linux" in listed)
-            and (kvm == "stock" or MODULES[linux, kvm].is_dir())}
+    """The hosts of HOSTS whose KVM is there."""
+    return {host for host in HOSTS
+            if host not in MODULES or MODULES[host].is_dir()}
 
 
 def options(seed, hosts, cpus):
@@ -68,10 +65,8 @@ def version():
 
 def command(seed, migrations, lab, fault=""):
     modules = MODULES.get((lab["linux"], lab["kvm"]), "stock")
-    line = [str(RUN), "--kvm", str(modules),
+    line = [str(RUN), "--linux", lab["linux"], "--kvm", str(modules),
             "--smp", str(lab["smp"]), "--timeout", str(BOOT + EACH * migrations)]
-    if lab["linux"] != "6.12":
-        line += ["--linux", lab["linux"]]
     for parameter in lab["parameters"]:
         line += ["--kvm-param", parameter]
     if REFUSE.exists():

@@ -6,10 +6,7 @@ The guest needs ONLINE on its command line: it then uses the memory at once, for
 what can be moved away when the DIMM is unplugged.
 """
 
-import time
-
-from . import patience
-from .errors import Timeout
+from . import devices
 from .guest import background
 
 ID = "dimm1"
@@ -26,14 +23,7 @@ def online(vm):
 
 
 def _wait_online(vm, expected, timeout):
-    end = time.monotonic() + patience.seconds(timeout)
-    while online(vm) != expected:
-        if time.monotonic() > end:
-            log = vm.shell().run("dmesg | tail")[1]
-            raise Timeout(f"the guest has {online(vm)} blocks of memory, not "
-                          f"{expected}, after {timeout} s; it said: {log}")
-        vm.console.poll()
-        time.sleep(0.2)
+    devices.wait_online(vm, "blocks of memory", online, expected, timeout)
 
 
 def plug(vm, timeout=60):
@@ -51,9 +41,7 @@ def plug(vm, timeout=60):
 def unplug(vm, timeout=90):
     """Have the guest give the DIMM back."""
     before = online(vm)
-    vm.qmp.cmd("device_del", {"id": ID})
-    vm.qmp.wait_event("DEVICE_DELETED", timeout,
-                      lambda e: e["data"].get("device") == ID)
+    devices.remove(vm, ID, timeout)
     vm.qmp.cmd("object-del", {"id": f"{ID}-mem"})
     vm.remove_dimm(ID)
     _wait_online(vm, before - 1, timeout)

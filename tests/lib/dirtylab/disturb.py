@@ -180,17 +180,10 @@ KINDS = {"signals": Signals, "freezer": Freezer, "strace": Strace,
          "debugger": Debugger}
 
 
-def available(kind):
-    """None, or why this kind cannot be had."""
-    if kind == "strace" and not shutil.which("strace"):
-        return "strace is not there: have the lab --copy it"
-    if kind == "freezer" and os.environ.get("LAB_WHERE") != "nested":
-        return "QEMU is moved to another cgroup on an emulated host only"
-    return None
-
-
 def disturber(kind, pid):
-    why = available(kind)
-    if why:
-        raise Unavailable(why)
+    if kind == "strace" and not shutil.which("strace"):
+        raise Unavailable("strace is not there: have the lab --copy it")
+    if kind == "freezer" and os.environ.get("LAB_WHERE") != "nested":
+        raise Unavailable("QEMU is moved to another cgroup on an emulated host "
+                          "only")
     return KINDS[kind](pid)

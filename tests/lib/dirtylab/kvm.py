@@ -19,6 +19,12 @@ SYS = "/sys/module"
 LISTED = "/lab/run/modules"
 
 
+def kernel():
+    """(major, minor) of the host's kernel."""
+    return tuple(int(number) for number in
+                 os.uname().release.split("-")[0].split(".")[:2])
+
+
 def _read(path):
     try:
         with open(path, encoding="ascii") as f:

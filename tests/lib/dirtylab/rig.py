@@ -6,11 +6,10 @@ other share one as long as they want the same machine and it is still well.
 """
 
 import functools
-import os
 import time
 import traceback
 
-from . import config, migrate, patience, stats, trial
+from . import config, kvm, migrate, patience, stats, trial
 from .errors import LabError, Unavailable
 from .tap import Tap
 from .vm import Lab
@@ -22,7 +21,7 @@ def has_vga():
     Suberror: 3"), whatever the backend."""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         emulated = " hypervisor" in f.read()
-    return not emulated or int(os.uname().release.split(".")[0]) < 7
+    return not emulated or kvm.kernel() < (7, 0)
 
 
 # Enough memory for several passes, a load that makes the ring fill, and a

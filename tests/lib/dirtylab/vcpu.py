@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Plugging vCPUs in and out of a running guest."""
 
-import time
-
-from . import patience
-from .errors import LabError, Timeout
+from . import devices
+from .errors import LabError
 from .guest import background
 
 ID = "hot1"
@@ -19,19 +17,14 @@ def slot(vm):
     raise LabError(f"{vm.name}: no vCPU left to plug")
 
 
+def online(vm):
+    """The vCPUs that the guest uses, as Linux lists them."""
+    return vm.shell().run("cat /sys/devices/system/cpu/online")[1].strip()
+
+
 def _wait_online(vm, expected, timeout):
-    end = time.monotonic() + patience.seconds(timeout)
-    while True:
-        online = vm.shell().run("cat /sys/devices/system/cpu/online")[1]
-        online = online.strip()
-        if online == expected:
-            return
-        if time.monotonic() > end:
-            log = vm.shell().run("ls /sys/devices/system/cpu; dmesg | tail")
-            raise Timeout(f"the guest's vCPUs are {online}, not {expected}, "
-                          f"after {timeout} s; in the guest: {log[1]}")
-        vm.console.poll()
-        time.sleep(0.2)
+    devices.wait_online(vm, "vCPUs", online, expected, timeout,
+                        log="ls /sys/devices/system/cpu; dmesg | tail")
 
 
 def plug(vm, timeout=30):
@@ -46,9 +39,7 @@ def plug(vm, timeout=30):
 
 def unplug(vm, timeout=30):
     """Have the guest give the second vCPU back."""
-    vm.qmp.cmd("device_del", {"id": ID})
-    vm.qmp.wait_event("DEVICE_DELETED", timeout,
-                      lambda e: e["data"].get("device") == ID)
+    devices.remove(vm, ID, timeout)
     # The guest looks once more whether it is gone: one that is plugged before
     # counts as never ejected, and stays offline.
     vm.qmp.wait_event("ACPI_DEVICE_OST", timeout,
